@@ -1,0 +1,41 @@
+"""Compiled loops. Their machine code is cached in the user's cache folder, readable by the user alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def cache_folder() -> Path:
+    """Return the folder in which this user's compiled kernels are kept: the only one that whenbuy writes beside the shop's."""
+    if named := os.environ.get("WHENBUY_CACHE"):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "whenbuy"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "whenbuy"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "whenbuy"
+
+
+def kernel(function: F) -> F:
+    """Return the function compiled at its first call; the loop means what it says, only faster."""
+    return cast("F", numba.njit(cache=True)(function))
+
+
+def _prepare() -> None:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return
+    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - numba fills its config at run time
+
+
+_prepare()
