@@ -67,7 +67,9 @@ def decode(plain: Plain, arrays: Mapping[str, np.ndarray[Any, Any]], types: Mapp
             raise TypeError(parts)
         return made(**{name: decode(part, arrays, types) for name, part in parts.items()})
     except (KeyError, TypeError, ValueError, WhenbuyError) as error:
-        raise DamagedError(f"The stored model is not readable ({type(error).__name__}: {error}).", "It may come from another version.", "Fit again.") from error
+        raise DamagedError(
+            f"The stored model is not readable ({type(error).__name__}: {error}).", "It may come from another version.", "Fit again."
+        ) from error
 
 
 def _listed(plain: Plain) -> list[Plain]:

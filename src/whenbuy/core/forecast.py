@@ -71,7 +71,9 @@ class TimeToEvent:
     def __post_init__(self) -> None:
         shape = (len(self.keys), len(self.grid_days))
         if self.survival.shape != shape or self.mean_count.shape != shape:
-            raise WhenbuyError(f"Curves of shape {self.survival.shape} and {self.mean_count.shape} were given for {shape} keys and grid days.")
+            raise WhenbuyError(
+                f"Curves of shape {self.survival.shape} and {self.mean_count.shape} were given for {shape} keys and grid days."
+            )
         if not len(self.grid_days) or self.grid_days[0] <= 0 or (np.diff(self.grid_days) <= 0).any():
             raise WhenbuyError("The grid days of a forecast must rise and lie above 0.")
         if not shape[0]:
@@ -155,7 +157,9 @@ class TimeToEvent:
         """
         rows = np.flatnonzero((self.keys.ids() == user).to_numpy())
         if not len(rows):
-            raise NotFoundError(f"The user {user!r} is not in this forecast.", "It covers the users it was asked about.", "Name her in predict.")
+            raise NotFoundError(
+                f"The user {user!r} is not in this forecast.", "It covers the users it was asked about.", "Name her in predict."
+            )
         return self.take(rows[:1])
 
     def frame(self) -> pl.DataFrame:

@@ -237,21 +237,25 @@ class Future:
 
 
 @kernel
+def _place(instants: Instants, order: Ints, lo: int, hi: int, cutoff: int) -> int:
+    """Return the first place of [lo, hi) whose instant is at or after the cutoff; places go through ``order`` where it is not empty."""
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if instants[order[middle] if len(order) else middle] < cutoff:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo
+
+
+@kernel
 def _slices(offsets: Ints, known_at: Instants, code: Codes, cutoff: Instants) -> tuple[Ints, Ints]:
     """Return the first row of each key's user and the first row known at or after its cutoff; both 0 for strangers."""
-    start, stop = np.zeros(len(code), np.int64), np.zeros(len(code), np.int64)
+    start, stop, straight = np.zeros(len(code), np.int64), np.zeros(len(code), np.int64), np.empty(0, np.int64)
     for i in range(len(code)):
-        if code[i] >= len(offsets) - 1:
-            continue
-        lo, hi = offsets[code[i]], offsets[code[i] + 1]
-        start[i] = lo
-        while lo < hi:
-            middle = (lo + hi) // 2
-            if known_at[middle] < cutoff[i]:
-                lo = middle + 1
-            else:
-                hi = middle
-        stop[i] = lo
+        if code[i] < len(offsets) - 1:
+            start[i] = offsets[code[i]]
+            stop[i] = _place(known_at, straight, start[i], offsets[code[i] + 1], cutoff[i])
     return start, stop
 
 
@@ -276,15 +280,8 @@ def _scan_windows(
     for i in range(n):
         if code[i] >= len(offsets) - 1:
             continue
-        lo, last = offsets[code[i]], offsets[code[i] + 1]
-        hi = last
-        while lo < hi:
-            middle = (lo + hi) // 2
-            if time[by_time[middle] if len(by_time) else middle] < start[i]:
-                lo = middle + 1
-            else:
-                hi = middle
-        for place in range(lo, last):
+        last = offsets[code[i] + 1]
+        for place in range(_place(time, by_time, offsets[code[i]], last, start[i]), last):
             row = by_time[place] if len(by_time) else place
             if time[row] >= end[i]:
                 break
@@ -295,6 +292,5 @@ def _scan_windows(
             orders[i] += heads[row] if len(heads) else 1
             if len(values) and values[row] != MISSING:
                 total[i] += values[row]
-                if orders[i] <= 1:
-                    first_total[i] += values[row]
+                first_total[i] += values[row] if orders[i] <= 1 else 0
     return first, orders, total, first_total

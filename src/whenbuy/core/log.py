@@ -79,7 +79,9 @@ class Column:
     def __post_init__(self) -> None:
         wanted = np.int64 if self.dictionary is None else np.int32
         if self.values.ndim != 1 or self.values.dtype != wanted:
-            raise ColumnError(f"A column was made of {self.values.dtype} values with {self.values.ndim} dimensions; {wanted.__name__} is needed.")
+            raise ColumnError(
+                f"A column was made of {self.values.dtype} values with {self.values.ndim} dimensions; {wanted.__name__} is needed."
+            )
 
     def numbers(self) -> Floats:
         """Return the numbers in their own unit (n), NaN where none is known."""
@@ -218,4 +220,3 @@ def order_by_time(offsets: Ints, time: Instants) -> Ints:
     """Return the rows of each user in the order of time (n); ties keep the order in which they became known."""
     user = np.repeat(np.arange(len(offsets)), np.diff(np.append(offsets, len(time))))
     return np.lexsort((time, user)).astype(np.int64)
-

@@ -1,0 +1,199 @@
+"""A pooled logistic hazard on person-periods: the chance to buy in the next step, rolled out along the path of silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from whenbuy.core.arrays import DAY, Bools, Floats
+from whenbuy.core.errors import NotEnoughDataError
+from whenbuy.core.examples import Examples, Table
+from whenbuy.core.forecast import TimeToEvent
+from whenbuy.core.learner import refuse_leak
+
+LEAN: Final = ("recency_days", "tenure_days", "frequency", "mean_amount", "first_amount", "last_amount")
+"""The features from which the lean terms are made; absent ones are passed over."""
+CYCLIC: Final = ("_sin", "_cos")
+"""Endings of features that are already bounded and enter as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How features become the terms of the hazard, frozen at fit.
+
+    Time enters as log(1 + days / unit), where the unit is the shop's own typical gap between purchases: logarithms extrapolate
+    under silence, and a shop counted in weeks gives the same model as one counted in days. Recency, tenure, repeats and total
+    spend also enter as squares and products. The rich terms add the logarithm of every other feature of the table (cyclic ones as they are).
+    """
+
+    unit_days: float
+    rich: bool
+    offset: Mapping[str, float]
+    """For every further feature, the size below which its differences no longer matter (added before the logarithm)."""
+
+    @classmethod
+    def learn(cls, table: Table, *, rich: bool) -> Terms:
+        """Return the terms for a training table: the unit is the median over customers of the mean gap between purchases."""
+        repeats, span = table.column("frequency"), table.column("tenure_days") - table.column("recency_days")
+        gaps = (span / np.maximum(repeats, 1))[repeats > 0]
+        unit = float(np.median(gaps)) if len(gaps) else 7.0
+        offset = {}
+        for name in table.names if rich else ():
+            if name not in LEAN and not name.endswith(CYCLIC):
+                values = np.abs(table.column(name))
+                values = values[values > 0]
+                offset[name] = 0.1 * float(np.mean(values)) if len(values) else 1.0
+        return cls(max(unit, 1.0), rich, offset)
+
+    def matrix(self, table: Table) -> Floats:
+        """Return the terms of each row (n x terms), never NaN: what is unknown counts 0 and is flagged by a term of its own."""
+        never = np.isnan(table.column("recency_days"))
+        recency, tenure = (np.log1p(_known(table, name) / self.unit_days) for name in ("recency_days", "tenure_days"))
+        span = np.log1p(np.maximum(_known(table, "tenure_days") - _known(table, "recency_days"), 0) / self.unit_days)
+        repeats, single = np.log1p(_known(table, "frequency")), (_known(table, "frequency") == 0) & ~never
+        main = [recency, tenure, repeats]
+        terms = [*main, span, single * 1.0, never * 1.0, recency * single]
+        if "mean_amount" in table.names:
+            total = np.log1p(np.maximum(_known(table, "mean_amount"), 0) * (_known(table, "frequency") + 1))
+            main.append(total)
+            terms += [total, *(np.log1p(np.maximum(_known(table, name), 0)) for name in LEAN[3:] if name in table.names)]
+        terms += [a * b for i, a in enumerate(main) for b in main[i:] if a is not tenure or b is not tenure]
+        for name, offset in self.offset.items():
+            value = table.column(name)
+            terms.append(np.sign(np.nan_to_num(value)) * np.log1p(np.abs(np.nan_to_num(value)) / offset))
+            terms.append(np.isnan(value) * 1.0)
+        if self.rich:
+            terms += [np.nan_to_num(table.column(name)) for name in table.names if name.endswith(CYCLIC)]
+        return np.stack(terms, axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledLogistic:
+    """Discrete-time hazard by logistic regression on person-periods (Singer & Willett 1993; Allison 1982).
+
+    Each training cutoff contributes the steps up to the next one, re-read in silence; a step that the censoring cuts is dropped
+    for survivors and for buyers alike. A forecast multiplies (1 - hazard) along the path on which nothing happens, exact at every
+    step. The expected count is the cumulative hazard, which is a floor: a count model, where one is chosen, replaces it.
+
+    Parameters
+    ----------
+    grid_days
+        Days at which the curve is read.
+    step_days
+        Length of a person-period in days.
+    rich
+        Whether every feature of the table enters, or only recency, tenure, repeats and amounts.
+    ridge
+        Strength of the L2 penalty on standardised terms.
+    max_rows
+        Person-periods above this number are sampled.
+    seed
+        Chooses the sample where one is taken.
+    """
+
+    grid_days: tuple[float, ...]
+    step_days: float = 1.0
+    rich: bool = True
+    ridge: float = 1.0
+    max_rows: int = 500_000
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+        return "logistic-rich" if self.rich else "logistic"
+
+    def fit(self, train: Examples, valid: Examples | None = None) -> HazardModel:
+        """Return the hazard that the training examples teach.
+
+        Raises
+        ------
+        NotEnoughDataError
+            When nobody bought, or everybody did, in every step.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        terms = Terms.learn(train.table, rich=self.rich)
+        matrix, bought = self._person_periods(train, terms)
+        if not 0 < bought.sum() < len(bought):
+            raise NotEnoughDataError(
+                f"Of {len(bought):,} steps of {self.step_days:g} days, {int(bought.sum()):,} hold a purchase.",
+                "The hazard needs steps with a purchase and steps without one.",
+                "Give a longer log, or check which events count as purchases.",
+            )
+        centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
+        spread = np.where(spread > 1e-9, spread, 1.0)
+        fitted = LogisticRegression(C=1.0 / self.ridge, solver="newton-cholesky", max_iter=200).fit((matrix - centre) / spread, bought)
+        weights = fitted.coef_[0] / spread
+        intercept = float(fitted.intercept_[0] - weights @ centre)
+        known_until = int(train.label("purchase").end.max())
+        return HazardModel(self, terms, weights, intercept, known_until)
+
+    def _person_periods(self, train: Examples, terms: Terms) -> tuple[Floats, Bools]:
+        label, step = train.label("purchase"), self.step_days
+        steps = _steps_between_cutoffs(train, step)
+        lived = np.minimum(np.floor(label.value / step), steps).astype(np.int64)
+        share = min(1.0, self.max_rows / max(1, int(lived.sum())))
+        chosen = np.flatnonzero(np.random.default_rng(self.seed).random(len(train)) < share) if share < 1 else np.arange(len(train))
+        parts: list[Floats] = []
+        bought: list[Bools] = []
+        for k in range(steps):
+            whole = label.value[chosen] >= (k + 1) * step
+            seen = (label.end - train.keys.cutoff)[chosen] >= round((k + 1) * step * DAY)
+            buys = label.observed[chosen] & ~whole & (label.value[chosen] >= k * step) & seen
+            rows = chosen[whole | buys]
+            if len(rows):
+                parts.append(terms.matrix(train.table.take(rows) if k == 0 else train.silence(k * step, rows)))
+                bought.append(buys[whole | buys])
+        if not parts:
+            return np.zeros((0, 1)), np.zeros(0, bool)
+        return np.concatenate(parts), np.concatenate(bought)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HazardModel:
+    """A fitted pooled logistic hazard: one weight per term."""
+
+    settings: PooledLogistic
+    terms: Terms
+    weights: Floats
+    intercept: float
+    known_until: int
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+        return self.settings.name
+
+    def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
+        """Return the curve of each key."""
+        refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
+        step, grid = self.settings.step_days, np.array(self.settings.grid_days)
+        steps = int(np.ceil(grid[-1] / step - 1e-9))
+        fallen = np.zeros((len(examples), steps + 1))
+        for k in range(steps):
+            table = examples.table if k == 0 else examples.silence(k * step, slice(None))
+            score = self.terms.matrix(table) @ self.weights + self.intercept
+            fallen[:, k + 1] = fallen[:, k] + np.logaddexp(0.0, score)
+        place = grid / step
+        left = np.minimum(place.astype(np.int64), steps - 1)
+        cumulative = fallen[:, left] + (place - left) * (fallen[:, left + 1] - fallen[:, left])
+        prior = np.isnan(examples.table.column("event_recency_days"))
+        return TimeToEvent.of(examples.keys, grid, np.exp(-cumulative), cumulative, self.name, prior=prior, in_sample=in_sample)
+
+
+def _known(table: Table, name: str) -> Floats:
+    return np.nan_to_num(table.column(name)) if name in table.names else np.zeros(len(table))
+
+
+def _steps_between_cutoffs(train: Examples, step_days: float) -> int:
+    """Return how many steps lie between two training cutoffs: each person-period is used once."""
+    cutoffs = np.unique(train.keys.cutoff)
+    spacing = float(np.median(np.diff(cutoffs))) / DAY if len(cutoffs) > 1 else float(train.label("purchase").value.max())
+    return max(1, round(spacing / step_days))
+
+
+TYPES: Final = {kind.__name__: kind for kind in (Terms, PooledLogistic, HazardModel)}

@@ -1,0 +1,1 @@
+"""The only wiring: what the stages offer is put together here."""

@@ -1,0 +1,55 @@
+"""The grid of days on which curves are kept, read off the shop's own rhythm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from whenbuy.core.arrays import DAY, Floats
+from whenbuy.core.history import History
+from whenbuy.core.log import ORDERS
+
+HOURS: Final = (1 / 24, 3 / 24, 6 / 24, 12 / 24)
+"""Grid points below a day, for shops whose log has clock times: the moment to act is often today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The days at which curves are kept, and the step in which hazards are learned.
+
+    The step is a day where a quarter of the gaps between orders is shorter than a week, else a week. The grid has every step up to the
+    longest horizon and four more points up to twice of it: beyond the longest horizon a curve is kept for its quantiles only.
+    """
+
+    days: tuple[float, ...]
+    step_days: float
+
+    @classmethod
+    def of(cls, history: History, horizons: tuple[float, ...]) -> Grid:
+        """Return the grid for a history and the horizons asked about."""
+        gaps = order_gaps(history)
+        step = 7.0 if len(gaps) and float(np.quantile(gaps, 0.25)) >= 7.0 else 1.0
+        longest = max(horizons)
+        days = {*horizons, *np.arange(step, longest + step / 2, step).tolist(), *(longest * (1 + part / 4) for part in range(1, 5))}
+        if has_clock_times(history):
+            days |= {hours for hours in HOURS if hours < longest}
+        return cls(tuple(sorted(days)), step)
+
+
+def order_gaps(history: History) -> Floats:
+    """Return the days between each order and the user's order before it."""
+    log = history.log
+    wanted = log.kind == log.code("purchase") if "purchase" in log.kinds else np.zeros(len(log), bool)
+    if ORDERS in log.columns:
+        wanted &= log.columns[ORDERS].values == 1
+    rows = np.flatnonzero(wanted[: log.offsets[-1]])
+    user = np.searchsorted(log.offsets, rows, side="right")
+    return np.maximum(np.diff(log.known_at[rows])[user[1:] == user[:-1]], 0) / DAY
+
+
+def has_clock_times(history: History) -> bool:
+    """Return whether events happen at times of the day; a log of bare days has every event at a local midnight."""
+    sample = history.log.time[:: max(1, len(history.log) // 1000)]
+    return bool((history.clock.midnight_before(sample) != sample).any())

@@ -1,0 +1,14 @@
+"""Who is asked: everybody who has been seen, except those known to be no customers."""
+
+from __future__ import annotations
+
+from whenbuy.core.arrays import Bools
+from whenbuy.core.history import Past
+
+BOT = "bot"
+"""The kind of event with which cleaning records its verdict that a user is a machine, known from its own instant on."""
+
+
+def people(past: Past) -> Bools:
+    """Return which keys are people known before their cutoff (n): seen at least once, and not yet found to be a bot."""
+    return (past.count() > 0) & (past.count(BOT) == 0)
