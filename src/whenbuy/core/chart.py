@@ -1,14 +1,58 @@
-"""Charts: every picture that whenbuy draws, as an Altair specification or as SVG text."""
+"""Charts: every picture that whenbuy draws, as an Altair specification or as SVG text.
+
+Each function takes a small frame and returns a chart. The inks are mid-tones that read on white and on black; a page that knows its own
+background repaints them with a style rule such as ``svg [fill="#66707c"] { fill: … }``.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from html import escape
+from typing import Any, Final
 
 import altair as alt
 import polars as pl
 import vl_convert
 
-INK, ACCENT = "#5b6472", "#2f6fdd"
+INK: Final = "#66707c"
+"""Words, ticks and axes."""
+QUIET: Final = "#87919d"
+"""What stands beside the answer: grid, references, what has already happened."""
+ACCENT: Final = "#1674c4"
+"""The answer itself."""
+LINES: Final = (ACCENT, "#c1550b", "#00855f", "#a8568f", "#8a6d00", "#5a6fc0", INK)
+"""Colours of lines that share a picture (after Okabe and Ito 2008): told apart without red and green, each with a dash of its own."""
+DASHES: Final = ([1, 0], [7, 3], [2, 3])
+FONT: Final = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+_PERCENT: Final = "format(datum.value * 100, '.0f') + '\u202f%'"
+_CHANCE: Final = alt.Scale(domain=[0, 1])
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def theme() -> dict[str, Any]:
+    """Return the look that all charts share, as a Vega-Lite configuration."""
+    axis = {
+        "labelColor": INK, "titleColor": INK, "domainColor": QUIET, "tickColor": QUIET, "gridColor": QUIET, "gridOpacity": 0.28,
+        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 7, "labelPadding": 4, "tickSize": 4,
+    }  # fmt: skip
+    return {
+        "aria": False,
+        "background": "transparent",
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisX": {"grid": False, "labelFlush": True},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+            "labelLimit": 150,
+        },
+    }
 
 
 def curves(frame: pl.DataFrame) -> Any:
@@ -21,19 +65,162 @@ def curves(frame: pl.DataFrame) -> Any:
     """
     start = frame.select("user_id").unique(maintain_order=True).with_columns(day=pl.lit(0.0), probability=pl.lit(0.0))
     points = pl.concat([start, frame.select("user_id", "day", "probability")])
-    many = points["user_id"].n_unique() > 1
-    colour = alt.Color("user_id:N", title="customer") if many else alt.value(ACCENT)
-    return (
-        alt.Chart(points, width=420, height=220)
+    users = start["user_id"].to_list()
+    chart = (
+        alt.Chart(points)
         .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("day:Q", title="days from now"),
-            y=alt.Y("probability:Q", title="chance to have bought", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            color=colour,
+        .encode(x=alt.X("day:Q", title="days from now"), y=_chance("probability", "chance to have bought"))
+    )
+    if len(users) > 1:
+        many = {"field": "user_id", "type": "nominal", "title": "customer"}
+        colours, dashes = ([palette[i % len(palette)] for i in range(len(users))] for palette in (LINES, DASHES))
+        chart = chart.encode(
+            color=alt.Color(**many, scale=alt.Scale(domain=users, range=colours)),
+            strokeDash=alt.StrokeDash(**many, scale=alt.Scale(domain=users, range=dashes)),
         )
+    return _finished(chart, f"Chance to have bought by each day, {len(users)} customers", 560 if len(users) > 1 else 440, 260)
+
+
+def purchase_curve(frame: pl.DataFrame, horizons: tuple[float, ...], description: str, width: int = 300) -> Any:
+    """Return one customer's chance to have bought by each day, beside the average of all customers (dashed).
+
+    Parameters
+    ----------
+    frame
+        ``day``, ``probability``, ``average``, from day 0 on.
+    horizons
+        Days at which the curve carries a dot and the axis a tick.
+    """
+    end = float(frame["day"].max() or 0)  # type: ignore[arg-type]
+    ticks = [0.0, *(day for day in horizons if day < 0.9 * end), end]
+    base = alt.Chart(frame).encode(x=alt.X("day:Q", title="days from now", axis=alt.Axis(values=ticks, grid=True, format="~g")))
+    average = base.mark_line(color=QUIET, strokeWidth=1.5, strokeDash=[4, 3]).encode(y="average:Q")
+    area = base.mark_area(color=ACCENT, opacity=0.14).encode(y=_chance("probability", None, [0, 0.5, 1]))
+    line = base.mark_line(color=ACCENT, strokeWidth=2.2).encode(y="probability:Q")
+    dots = base.transform_filter(alt.FieldOneOfPredicate("day", list(horizons)))
+    return _finished(
+        area + average + line + dots.mark_circle(color=ACCENT, size=36, opacity=1).encode(y="probability:Q"), description, width, 150
     )
 
 
+def histogram(frame: pl.DataFrame, title: str, description: str, width: int = 530) -> Any:
+    """Return how many customers have a chance in each bucket.
+
+    Parameters
+    ----------
+    frame
+        ``low``, ``high``: bounds of the bucket (probabilities); ``customers``.
+    title
+        What the chance is about.
+    """
+    chart = (
+        alt.Chart(frame)
+        .mark_bar(color=ACCENT, stroke="transparent", strokeWidth=2)
+        .encode(
+            x=alt.X("low:Q", bin="binned", title=title, scale=_CHANCE, axis=alt.Axis(labelExpr=_PERCENT, tickCount=5)),
+            x2="high",
+            y=alt.Y("customers:Q", title="customers", axis=alt.Axis(tickMinStep=1, tickCount=5, format=",~s")),
+        )
+    )
+    return _finished(chart, description, width, 230)
+
+
+def daily_orders(frame: pl.DataFrame, description: str, width: int = 530) -> Any:
+    """Return the shop's orders per day: those counted before the forecast and those expected after it.
+
+    Parameters
+    ----------
+    frame
+        ``day`` (date), ``orders``, ``part``: "counted" or "expected".
+    """
+    parts = alt.Color(
+        "part:N",
+        title=None,
+        scale=alt.Scale(domain=["counted", "expected"], range=[QUIET, ACCENT]),
+        legend=alt.Legend(orient="top", symbolType="square"),
+    )
+    chart = (
+        alt.Chart(_utc(frame, "day"))
+        .mark_bar()
+        .encode(
+            x=_date("day", width),
+            x2="until",
+            y=alt.Y("orders:Q", title="orders per day", axis=alt.Axis(tickCount=5, format=",~s")),
+            color=parts,
+        )
+    )
+    return _finished(chart, description, width, 230)
+
+
+def activity(frame: pl.DataFrame, unit: str, description: str, width: int = 300) -> Any:
+    """Return how many events of one kind the log holds, day by day or week by week.
+
+    Parameters
+    ----------
+    frame
+        ``day`` (date at which the day or week begins), ``events``.
+    unit
+        "day" or "week".
+    """
+    base = alt.Chart(_utc(frame, "day")).encode(
+        x=_date("day", width), y=alt.Y("events:Q", title=f"per {unit}", axis=alt.Axis(tickCount=3, tickMinStep=1, format=",~s"))
+    )
+    chart = base.mark_area(color=ACCENT, opacity=0.14) + base.mark_line(color=ACCENT, strokeWidth=1.6, point=frame.height == 1)
+    return _finished(chart, description, width, 150)
+
+
+def reliability(frame: pl.DataFrame, description: str, width: int = 300) -> Any:
+    """Return the chance that was promised against the share that really bought, with 95 % intervals and the diagonal of a perfect forecast.
+
+    Parameters
+    ----------
+    frame
+        ``mean_probability``, ``share_bought``, ``low``, ``high`` (bounds of the share), ``n`` (customers in the bucket).
+    """
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    x = alt.X("mean_probability:Q", title="promised", scale=_CHANCE, axis=alt.Axis(values=ticks, labelExpr=_PERCENT))
+    perfect = alt.Chart(pl.DataFrame({"mean_probability": [0.0, 1.0]})).mark_line(color=QUIET, strokeDash=[4, 3], strokeWidth=1.5)
+    base = alt.Chart(frame).encode(x=x)
+    bars = base.mark_rule(color=ACCENT, strokeWidth=1.6).encode(y=_chance("low", "came true", ticks), y2="high")
+    dots = base.mark_circle(color=ACCENT, opacity=1).encode(
+        y="share_bought:Q", size=alt.Size("n:Q", legend=None, scale=alt.Scale(domainMin=0, range=[12, 90]))
+    )
+    return _finished(perfect.encode(x=x, y=_chance("mean_probability", "came true", ticks)) + bars + dots, description, width, 240)
+
+
 def svg(chart: Any) -> str:
-    """Return a chart as SVG text that needs no script and no network."""
-    return vl_convert.vegalite_to_svg(chart.to_json())
+    """Return a chart as SVG text that needs no script and no network; its description becomes its accessible name."""
+    text = vl_convert.vegalite_to_svg(chart.to_json())
+    name = chart.description if isinstance(chart.description, str) else "Chart"
+    return printable(text).replace("<svg ", f'<svg role="img" aria-label="{escape(printable(name))}" ', 1)
+
+
+def printable(text: str) -> str:
+    """Return the text with a replacement mark for what no page can show: control characters and overrides of the writing direction."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def _finished(chart: Any, description: str, width: int, height: int) -> Any:
+    """Return the chart in the shared look; width and height include its axes, in pixels."""
+    fit = alt.AutoSizeParams(type="fit", contains="padding")
+    return chart.properties(width=width, height=height, autosize=fit, padding=4, description=description).configure(**theme())
+
+
+def _chance(field: str, title: str | None, ticks: list[float] | None = None) -> alt.Y:
+    axis = alt.Axis(labelExpr=_PERCENT, **({} if ticks is None else {"values": ticks}))
+    return alt.Y(f"{field}:Q", title=title, scale=_CHANCE, axis=axis)
+
+
+def _date(field: str, width: int) -> alt.X:
+    axis = alt.Axis(labelExpr=_DATE, tickCount=max(2, width // 90), labelOverlap=True)
+    return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"), axis=axis)
+
+
+_DATE: Final = "[utcFormat(datum.value, '%-d %b'), index == 0 || (utcdayofyear(datum.value) < 8) ? utcFormat(datum.value, '%Y') : '']"
+
+
+def _utc(frame: pl.DataFrame, field: str) -> pl.DataFrame:
+    """Return the frame with its dates as UTC midnights, so that the machine's own zone cannot move them, and ``until``, the next midnight."""
+    return frame.with_columns(pl.col(field).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")).with_columns(
+        until=pl.col(field) + pl.duration(hours=20)
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -25,8 +27,19 @@ def cache_folder() -> Path:
 
 
 def kernel(function: F) -> F:
-    """Return the function compiled at its first call; the loop means what it says, only faster."""
+    """Return the function compiled at its first call; the loop means what it says, only faster.
+
+    Numba's cache looks at the kernel's own file alone, but a kernel is compiled with those that it calls: so its name in the cache says from
+    which contents of its folder it was made. A kernel may call others of its own folder only.
+    """
+    function.__qualname__ += f"-{_contents(Path(function.__code__.co_filename).parent):08x}"
     return cast("F", numba.njit(cache=True)(function))
+
+
+@cache
+def _contents(folder: Path) -> int:
+    """Return a number that changes when a source file of this folder does."""
+    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
 
 
 def _prepare() -> None:

@@ -63,22 +63,23 @@ class Outlook:
     def frame(self) -> pl.DataFrame:
         """Return one row per key.
 
-        ``user_id``; ``as_of``; ``p_purchase_7d`` … one per horizon: P(buys within it); ``next_purchase_p10``, ``_p50``, ``_p90``: the
-        instant by which the next purchase comes with that probability, null beyond the grid; ``amount_mean``, ``amount_p50``: amount of the next
-        order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year (null without amounts);
+        ``user_id``; ``as_of``; ``p_purchase_7d`` … one per horizon: P(buys within it); ``next_purchase_p10``, ``_p50``, ``_p90``:
+        the instant by which the next purchase comes with that probability, null beyond the grid; ``amount_mean``, ``amount_p50``:
+        amount of the next order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year (null without amounts);
         ``top_category``: null until a category model answers; ``model``.
         """
         curves, amount = self.purchase, self.amount
+        unknown = pl.Series([None] * len(self), dtype=pl.Float64)
         return pl.DataFrame(
             {"user_id": self.keys.ids(), "as_of": instants(self.keys.cutoff)}
             | {f"p_purchase_{days:g}d": curves.probability(days) for days in self.horizons}
             | {f"next_purchase_p{100 * level:.0f}": self._moment(curves.quantile(level)) for level in (0.1, 0.5, 0.9)}
             | {
-                "amount_mean": pl.lit(None, pl.Float64) if amount is None else amount.mean,
-                "amount_p50": pl.lit(None, pl.Float64) if amount is None else amount.quantile(0.5),
+                "amount_mean": unknown if amount is None else amount.mean,
+                "amount_p50": unknown if amount is None else amount.quantile(0.5),
                 "expected_orders": curves.count_at(max(self.horizons)),
-                "clv": pl.lit(None, pl.Float64) if amount is None else amount.mean * curves.count_at(VALUE_DAYS),
-                "top_category": pl.lit(None, pl.String),
+                "clv": unknown if amount is None else amount.mean * curves.count_at(VALUE_DAYS),
+                "top_category": pl.Series([None] * len(self), dtype=pl.String),
                 "model": pl.Series([curves.model] * len(self), dtype=pl.String),
             }
         )

@@ -26,7 +26,8 @@ class Terms:
 
     Time enters as log(1 + days / unit), where the unit is the shop's own typical gap between purchases: logarithms extrapolate
     under silence, and a shop counted in weeks gives the same model as one counted in days. Recency, tenure, repeats and total
-    spend also enter as squares and products. The rich terms add the logarithm of every other feature of the table (cyclic ones as they are).
+    spend also enter as squares and products. The rich terms add the logarithm of every other feature of the table (cyclic ones as
+    they are).
     """
 
     unit_days: float

@@ -1,0 +1,153 @@
+"""What a shop has learned: the chosen model of every answer, ready to be asked as of any later moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from whenbuy.core.arrays import DAY
+from whenbuy.core.errors import EmptyError
+from whenbuy.core.examples import Examples
+from whenbuy.core.forecast import Amount, Forecast, TimeToEvent
+from whenbuy.core.history import History
+from whenbuy.core.keys import Keys
+from whenbuy.core.learner import Model, refuse_leak
+from whenbuy.core.outlook import Outlook
+from whenbuy.features import Features
+from whenbuy.pipeline.build import examples
+from whenbuy.questions.asked import people
+
+CHUNK: Final = 50_000
+"""How many users are answered at once: it bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How one candidate fared on validation.
+
+    Parameters
+    ----------
+    answer
+        The answer that it was a candidate for: ``purchase``, ``orders`` or ``amount``.
+    model
+        Its name.
+    score
+        What was compared, in words; lower is better.
+    value
+        Its score; NaN where nothing could be scored, or the candidate could not learn.
+    chosen
+        Whether it answers now.
+    note
+        Why it could not learn, where it could not.
+    """
+
+    answer: str
+    model: str
+    score: str
+    value: float
+    chosen: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecaster:
+    """The chosen models of a shop, with all they need to answer.
+
+    Parameters
+    ----------
+    features
+        The features that the models read.
+    horizons
+        The horizons asked about, in days.
+    models
+        Model by answer: ``purchase`` (the curve), ``orders`` (the expected count) and, where the log has amounts, ``amount``.
+    choices
+        How every candidate fared.
+    notes
+        What the reader should know about how this was learned, in sentences.
+    known_until
+        Nothing that happened at or after this instant was learned from.
+    """
+
+    features: Features
+    horizons: tuple[float, ...]
+    models: Mapping[str, Model[Any]]
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...]
+    known_until: int
+
+    def predict(
+        self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False
+    ) -> Outlook:
+        """Return every answer for the users named (all people known, by default) as of a moment (the log's end, by default).
+
+        Raises
+        ------
+        LeakError
+            When the moment lies before what was learned from, unless ``in_sample`` is said.
+        EmptyError
+            When nobody was known by then.
+        """
+        keys = history.keys(users, as_of)
+        if users is None:
+            keys = keys.take(np.flatnonzero(people(history.before(keys))))
+        if not len(keys):
+            moment = history.clock.show(history.end if as_of is None else history.clock.instant(as_of))
+            raise EmptyError(f"Nobody was known by {moment}.", "A forecast needs somebody to speak about.", "Ask as of a later date.")
+        return self.answer(history, keys, in_sample=in_sample)
+
+    def answer(self, history: History, keys: Keys, *, in_sample: bool = False) -> Outlook:
+        """Return every answer for these keys, in their order."""
+        refuse_leak(self.known_until, keys, in_sample=in_sample)
+        parts = [self._answer(history, part, in_sample=in_sample) for part in keys.chunks(CHUNK)]
+        return Outlook(keys, {name: _joined(keys, [part[name] for part in parts]) for name in parts[0]}, self.horizons)
+
+    def _answer(self, history: History, keys: Keys, *, in_sample: bool) -> dict[str, Forecast]:
+        """Return the answers of one chunk.
+
+        The curve is read out at the later of the user's last event and the start of the cutoff's day, then conditioned on the silence
+        since: the same rule in batch, live and training (training cutoffs are midnights, where the silence is empty).
+        """
+        midnight = history.clock.midnight_before(keys.cutoff)
+        read_at = np.minimum(np.maximum(midnight, history.before(keys).last_known() + 1), keys.cutoff)
+        asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names))
+        silence = (keys.cutoff - read_at) / DAY
+        curves = _after_silence(self._curves(asked), keys, silence, in_sample=in_sample)
+        found: dict[str, Forecast] = {"purchase": curves}
+        if "amount" in self.models:
+            amount: Amount = self.models["amount"].predict(asked, in_sample=True)
+            found["amount"] = Amount(keys, amount.mean, amount.levels, amount.quantiles, amount.model, in_sample)
+        return found
+
+    def _curves(self, asked: Examples) -> TimeToEvent:
+        curve: TimeToEvent = self.models["purchase"].predict(asked, in_sample=True)
+        if "orders" not in self.models:
+            return curve
+        count: TimeToEvent = self.models["orders"].predict(asked, in_sample=True)
+        return TimeToEvent.of(asked.keys, curve.grid_days, curve.survival, count.mean_count, curve.model, prior=curve.prior)
+
+
+def _after_silence(curves: TimeToEvent, keys: Keys, silence: np.ndarray[Any, np.dtype[np.float64]], *, in_sample: bool) -> TimeToEvent:
+    later = curves.after_silence(silence) if silence.any() else curves
+    return TimeToEvent(keys, later.grid_days, later.survival, later.mean_count, later.model, later.prior, in_sample)
+
+
+def _joined(keys: Keys, parts: list[Forecast]) -> Forecast:
+    """Return the forecasts of consecutive chunks as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, TimeToEvent):
+        curves = [part for part in parts if isinstance(part, TimeToEvent)]
+        survival, count = (np.concatenate([getattr(part, name) for part in curves]) for name in ("survival", "mean_count"))
+        prior = None if first.prior is None else np.concatenate([part.prior for part in curves if part.prior is not None])
+        return TimeToEvent(keys, first.grid_days, survival, count, first.model, prior, first.in_sample)
+    amounts = [part for part in parts if isinstance(part, Amount)]
+    mean, quantiles = np.concatenate([part.mean for part in amounts]), np.concatenate([part.quantiles for part in amounts])
+    return Amount(keys, mean, amounts[0].levels, quantiles, amounts[0].model, amounts[0].in_sample)
+
+
+TYPES: Final = {kind.__name__: kind for kind in (Choice, Forecaster)}
