@@ -26,6 +26,9 @@ DASHES: Final = ([1, 0], [7, 3], [2, 3])
 FONT: Final = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 _PERCENT: Final = "format(datum.value * 100, '.0f') + '\u202f%'"
+_WHOLE: Final = "datum.value % 1 ? '' : datum.value < 1000 ? datum.value : format(datum.value, '.3~s')"
+_COUNT: Final = "datum.value < 1000 ? format(datum.value, '~r') : format(datum.value, '.3~s')"
+_DATE: Final = "[utcFormat(datum.value, '%-d %b'), !datum.index || utcdayofyear(datum.value) < 8 ? utcFormat(datum.value, '%Y') : '']"
 _CHANCE: Final = alt.Scale(domain=[0, 1])
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
@@ -72,7 +75,7 @@ def curves(frame: pl.DataFrame) -> Any:
         .encode(x=alt.X("day:Q", title="days from now"), y=_chance("probability", "chance to have bought"))
     )
     if len(users) > 1:
-        many = {"field": "user_id", "type": "nominal", "title": "customer"}
+        many: dict[str, Any] = {"field": "user_id", "type": "nominal", "title": "customer"}
         colours, dashes = ([palette[i % len(palette)] for i in range(len(users))] for palette in (LINES, DASHES))
         chart = chart.encode(
             color=alt.Color(**many, scale=alt.Scale(domain=users, range=colours)),
@@ -81,7 +84,7 @@ def curves(frame: pl.DataFrame) -> Any:
     return _finished(chart, f"Chance to have bought by each day, {len(users)} customers", 560 if len(users) > 1 else 440, 260)
 
 
-def purchase_curve(frame: pl.DataFrame, horizons: tuple[float, ...], description: str, width: int = 300) -> Any:
+def purchase_curve(frame: pl.DataFrame, horizons: tuple[float, ...], description: str, width: int = 330) -> Any:
     """Return one customer's chance to have bought by each day, beside the average of all customers (dashed).
 
     Parameters
@@ -93,7 +96,14 @@ def purchase_curve(frame: pl.DataFrame, horizons: tuple[float, ...], description
     """
     end = float(frame["day"].max() or 0)  # type: ignore[arg-type]
     ticks = [0.0, *(day for day in horizons if day < 0.9 * end), end]
-    base = alt.Chart(frame).encode(x=alt.X("day:Q", title="days from now", axis=alt.Axis(values=ticks, grid=True, format="~g")))
+    base = alt.Chart(frame).encode(
+        x=alt.X(
+            "day:Q",
+            title="days from now",
+            scale=alt.Scale(domain=[0, end]),
+            axis=alt.Axis(values=ticks, grid=True, labelExpr="datum.value"),
+        )
+    )
     average = base.mark_line(color=QUIET, strokeWidth=1.5, strokeDash=[4, 3]).encode(y="average:Q")
     area = base.mark_area(color=ACCENT, opacity=0.14).encode(y=_chance("probability", None, [0, 0.5, 1]))
     line = base.mark_line(color=ACCENT, strokeWidth=2.2).encode(y="probability:Q")
@@ -119,7 +129,7 @@ def histogram(frame: pl.DataFrame, title: str, description: str, width: int = 53
         .encode(
             x=alt.X("low:Q", bin="binned", title=title, scale=_CHANCE, axis=alt.Axis(labelExpr=_PERCENT, tickCount=5)),
             x2="high",
-            y=alt.Y("customers:Q", title="customers", axis=alt.Axis(tickMinStep=1, tickCount=5, format=",~s")),
+            y=alt.Y("customers:Q", title="customers", axis=alt.Axis(tickCount=5, labelExpr=_WHOLE)),
         )
     )
     return _finished(chart, description, width, 230)
@@ -133,6 +143,9 @@ def daily_orders(frame: pl.DataFrame, description: str, width: int = 530) -> Any
     frame
         ``day`` (date), ``orders``, ``part``: "counted" or "expected".
     """
+    points = _utc(frame, "day")
+    instants, ahead = points["day"].dt.epoch("ms"), int(frame["part"].eq("counted").sum())
+    ticks = [instant for i, instant in enumerate(instants) if (i - ahead) % (7 if width > 400 else 14) == 0]
     parts = alt.Color(
         "part:N",
         title=None,
@@ -140,19 +153,20 @@ def daily_orders(frame: pl.DataFrame, description: str, width: int = 530) -> Any
         legend=alt.Legend(orient="top", symbolType="square"),
     )
     chart = (
-        alt.Chart(_utc(frame, "day"))
+        alt.Chart(points)
         .mark_bar()
         .encode(
-            x=_date("day", width),
+            x=_date("day", values=ticks),
             x2="until",
-            y=alt.Y("orders:Q", title="orders per day", axis=alt.Axis(tickCount=5, format=",~s")),
+            y=alt.Y("orders:Q", title="orders per day", axis=alt.Axis(tickCount=5, labelExpr=_COUNT)),
+            y2=alt.datum(0),
             color=parts,
         )
     )
     return _finished(chart, description, width, 230)
 
 
-def activity(frame: pl.DataFrame, unit: str, description: str, width: int = 300) -> Any:
+def activity(frame: pl.DataFrame, unit: str, description: str, width: int = 330) -> Any:
     """Return how many events of one kind the log holds, day by day or week by week.
 
     Parameters
@@ -163,13 +177,13 @@ def activity(frame: pl.DataFrame, unit: str, description: str, width: int = 300)
         "day" or "week".
     """
     base = alt.Chart(_utc(frame, "day")).encode(
-        x=_date("day", width), y=alt.Y("events:Q", title=f"per {unit}", axis=alt.Axis(tickCount=3, tickMinStep=1, format=",~s"))
+        x=_date("day", tickCount=3), y=alt.Y("events:Q", title=f"per {unit}", axis=alt.Axis(tickCount=3, labelExpr=_WHOLE))
     )
     chart = base.mark_area(color=ACCENT, opacity=0.14) + base.mark_line(color=ACCENT, strokeWidth=1.6, point=frame.height == 1)
     return _finished(chart, description, width, 150)
 
 
-def reliability(frame: pl.DataFrame, description: str, width: int = 300) -> Any:
+def reliability(frame: pl.DataFrame, description: str, width: int = 330) -> Any:
     """Return the chance that was promised against the share that really bought, with 95 % intervals and the diagonal of a perfect forecast.
 
     Parameters
@@ -190,7 +204,7 @@ def reliability(frame: pl.DataFrame, description: str, width: int = 300) -> Any:
 
 def svg(chart: Any) -> str:
     """Return a chart as SVG text that needs no script and no network; its description becomes its accessible name."""
-    text = vl_convert.vegalite_to_svg(chart.to_json())
+    text = vl_convert.vegalite_to_svg(chart.to_json(validate=False, indent=None))
     name = chart.description if isinstance(chart.description, str) else "Chart"
     return printable(text).replace("<svg ", f'<svg role="img" aria-label="{escape(printable(name))}" ', 1)
 
@@ -207,20 +221,17 @@ def _finished(chart: Any, description: str, width: int, height: int) -> Any:
 
 
 def _chance(field: str, title: str | None, ticks: list[float] | None = None) -> alt.Y:
-    axis = alt.Axis(labelExpr=_PERCENT, **({} if ticks is None else {"values": ticks}))
+    axis = alt.Axis(labelExpr=_PERCENT, values=alt.Undefined if ticks is None else ticks)
     return alt.Y(f"{field}:Q", title=title, scale=_CHANCE, axis=axis)
 
 
-def _date(field: str, width: int) -> alt.X:
-    axis = alt.Axis(labelExpr=_DATE, tickCount=max(2, width // 90), labelOverlap=True)
+def _date(field: str, **ticks: Any) -> alt.X:
+    axis = alt.Axis(labelExpr=_DATE, labelOverlap=True, **ticks)
     return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"), axis=axis)
 
 
-_DATE: Final = "[utcFormat(datum.value, '%-d %b'), index == 0 || (utcdayofyear(datum.value) < 8) ? utcFormat(datum.value, '%Y') : '']"
-
-
 def _utc(frame: pl.DataFrame, field: str) -> pl.DataFrame:
-    """Return the frame with its dates as UTC midnights, so that the machine's own zone cannot move them, and ``until``, the next midnight."""
+    """Return the frame with its dates as UTC midnights (the machine's own zone cannot move them) and ``until``, where a day's bar ends."""
     return frame.with_columns(pl.col(field).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")).with_columns(
         until=pl.col(field) + pl.duration(hours=20)
     )

@@ -93,8 +93,8 @@ class Examples:
     labels
         What came true, by question; empty when a forecast is asked for.
     silence
-        ``silence(days, rows)`` returns the table of some rows as it would read ``days`` later, had nothing happened since: the path along
-        which a hazard is rolled out.
+        ``silence(days, rows)`` returns a table with one row per pair: that row's features as they would read so many days later, had
+        nothing happened since (m days and m row numbers -> m rows). It is the path along which a hazard is rolled out.
     weight
         How much each row counts (n); all the same when absent.
     """
@@ -102,7 +102,7 @@ class Examples:
     keys: Keys
     table: Table
     labels: dict[str, Labels]
-    silence: Callable[[float, Ints | slice], Table]
+    silence: Callable[[Floats, Ints], Table]
     weight: Floats | None = None
 
     def __post_init__(self) -> None:
@@ -130,7 +130,7 @@ class Examples:
         """Return some of the examples."""
         where = np.arange(len(self))[rows]
 
-        def silence(days: float, part: Ints | slice) -> Table:
+        def silence(days: Floats, part: Ints) -> Table:
             return self.silence(days, where[part])
 
         labels = {name: label.take(rows) for name, label in self.labels.items()}

@@ -143,9 +143,9 @@ class Past:
         """Return the past of some of the keys."""
         return Past(self.keys.take(rows), self._history, self.start[rows], self.stop[rows], self.at[rows])
 
-    def silent(self, days: float) -> Past:
-        """Return the same knowledge read ``days`` later, had nothing happened since the cutoff."""
-        return Past(self.keys, self._history, self.start, self.stop, self.at + round(days * DAY))
+    def silent(self, days: float | Floats) -> Past:
+        """Return the same knowledge read ``days`` later (one number, or one per key), had nothing happened since the cutoff."""
+        return Past(self.keys, self._history, self.start, self.stop, self.at + np.round(np.multiply(days, DAY)).astype(np.int64))
 
     def count(self, kind: str | None = None) -> Ints:
         """Return how many events of one kind (of any, by default) each key has (n)."""

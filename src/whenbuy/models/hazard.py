@@ -16,6 +16,8 @@ from whenbuy.core.learner import refuse_leak
 
 LEAN: Final = ("recency_days", "tenure_days", "frequency", "mean_amount", "first_amount", "last_amount")
 """The features from which the lean terms are made; absent ones are passed over."""
+_BLOCK: Final = 1 << 16
+"""How many person-periods are read at once: it bounds the memory."""
 CYCLIC: Final = ("_sin", "_cos")
 """Endings of features that are already bounded and enter as they are."""
 
@@ -34,6 +36,8 @@ class Terms:
     rich: bool
     offset: Mapping[str, float]
     """For every further feature, the size below which its differences no longer matter (added before the logarithm)."""
+    gappy: tuple[str, ...]
+    """The further features that are unknown for some: each has a flag of its own."""
 
     @classmethod
     def learn(cls, table: Table, *, rich: bool) -> Terms:
@@ -41,13 +45,15 @@ class Terms:
         repeats, span = table.column("frequency"), table.column("tenure_days") - table.column("recency_days")
         gaps = (span / np.maximum(repeats, 1))[repeats > 0]
         unit = float(np.median(gaps)) if len(gaps) else 7.0
-        offset = {}
+        offset, gappy = {}, []
         for name in table.names if rich else ():
             if name not in LEAN and not name.endswith(CYCLIC):
                 values = np.abs(table.column(name))
+                if np.isnan(values).any():
+                    gappy.append(name)
                 values = values[values > 0]
                 offset[name] = 0.1 * float(np.mean(values)) if len(values) else 1.0
-        return cls(max(unit, 1.0), rich, offset)
+        return cls(max(unit, 1.0), rich, offset, tuple(gappy))
 
     def matrix(self, table: Table) -> Floats:
         """Return the terms of each row (n x terms), never NaN: what is unknown counts 0 and is flagged by a term of its own."""
@@ -65,7 +71,7 @@ class Terms:
         for name, offset in self.offset.items():
             value = table.column(name)
             terms.append(np.sign(np.nan_to_num(value)) * np.log1p(np.abs(np.nan_to_num(value)) / offset))
-            terms.append(np.isnan(value) * 1.0)
+        terms += [np.isnan(table.column(name)) * 1.0 for name in self.gappy]
         if self.rich:
             terms += [np.nan_to_num(table.column(name)) for name in table.names if name.endswith(CYCLIC)]
         return np.stack(terms, axis=1)
@@ -99,7 +105,7 @@ class PooledLogistic:
     step_days: float = 1.0
     rich: bool = True
     ridge: float = 1.0
-    max_rows: int = 500_000
+    max_rows: int = 250_000
     seed: int = 0
 
     @property
@@ -139,19 +145,14 @@ class PooledLogistic:
         lived = np.minimum(np.floor(label.value / step), steps).astype(np.int64)
         share = min(1.0, self.max_rows / max(1, int(lived.sum())))
         chosen = np.flatnonzero(np.random.default_rng(self.seed).random(len(train)) < share) if share < 1 else np.arange(len(train))
-        parts: list[Floats] = []
-        bought: list[Bools] = []
-        for k in range(steps):
-            whole = label.value[chosen] >= (k + 1) * step
-            seen = (label.end - train.keys.cutoff)[chosen] >= round((k + 1) * step * DAY)
-            buys = label.observed[chosen] & ~whole & (label.value[chosen] >= k * step) & seen
-            rows = chosen[whole | buys]
-            if len(rows):
-                parts.append(terms.matrix(train.table.take(rows) if k == 0 else train.silence(k * step, rows)))
-                bought.append(buys[whole | buys])
-        if not parts:
-            return np.zeros((0, 1)), np.zeros(0, bool)
-        return np.concatenate(parts), np.concatenate(bought)
+        place, k = np.repeat(chosen, steps), np.tile(np.arange(steps), len(chosen))
+        value = label.value[place]
+        whole = value >= (k + 1) * step
+        seen = (label.end - train.keys.cutoff)[place] >= np.round((k + 1) * step * DAY)
+        buys = label.observed[place] & ~whole & (value >= k * step) & seen
+        kept = np.flatnonzero(whole | buys)
+        blocks = [terms.matrix(train.silence(k[rows] * step, place[rows])) for rows in np.array_split(kept, max(1, len(kept) // _BLOCK))]
+        return np.concatenate(blocks), buys[kept]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,10 +176,11 @@ class HazardModel:
         step, grid = self.settings.step_days, np.array(self.settings.grid_days)
         steps = int(np.ceil(grid[-1] / step - 1e-9))
         fallen = np.zeros((len(examples), steps + 1))
-        for k in range(steps):
-            table = examples.table if k == 0 else examples.silence(k * step, slice(None))
+        path = np.arange(steps) * step
+        for rows in np.array_split(np.arange(len(examples)), max(1, len(examples) * steps // _BLOCK)):
+            table = examples.silence(np.tile(path, len(rows)), np.repeat(rows, steps))
             score = self.terms.matrix(table) @ self.weights + self.intercept
-            fallen[:, k + 1] = fallen[:, k] + np.logaddexp(0.0, score)
+            fallen[rows, 1:] = np.cumsum(np.logaddexp(0.0, score).reshape(len(rows), steps), axis=1)
         place = grid / step
         left = np.minimum(place.astype(np.int64), steps - 1)
         cumulative = fallen[:, left] + (place - left) * (fallen[:, left + 1] - fallen[:, left])

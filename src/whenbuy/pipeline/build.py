@@ -6,27 +6,42 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from whenbuy.core.arrays import Instants, Ints
+from whenbuy.core.arrays import Floats, Instants, Ints
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.question import Question
 from whenbuy.features import Features
+from whenbuy.pipeline.split import spread
+from whenbuy.questions.asked import people
 
 
 def examples(history: History, features: Features, keys: Keys, questions: Sequence[Question] = ()) -> Examples:
     """Return the features of each key as of its cutoff, and the label of each question as far as the history reaches."""
     past = history.before(keys)
 
-    def silence(days: float, rows: Ints | slice) -> Table:
+    def silence(days: Floats, rows: Ints) -> Table:
         return features.table(past.take(rows).silent(days))
 
     labels = {question.name: question.label(past, history.within(keys, question.horizon_days)) for question in questions}
     return Examples(keys, features.table(past), labels, silence)
 
 
-def panel(history: History, features: Features, cutoffs: Instants, questions: Sequence[Question]) -> Examples:
-    """Return the examples of everybody whom the first question asks, at every cutoff."""
+def panel(
+    history: History, features: Features, cutoffs: Instants, questions: Sequence[Question], *, most: int = 2**62, seed: int = 0
+) -> Examples:
+    """Return the labelled examples of every person at every cutoff before which she was known.
+
+    Where there would be more than ``most``, whole users are left out, chosen by name and seed: the same ones whatever the cutoffs.
+    """
+    keys = people_at(history, cutoffs)
+    if len(keys) > most:
+        stays = spread(history.log.users.ids, seed) < most / len(keys)
+        keys = keys.take(np.flatnonzero(stays[keys.code]))
+    return examples(history, features, keys, questions)
+
+
+def people_at(history: History, cutoffs: Instants) -> Keys:
+    """Return a key for every person at every cutoff before which she was known."""
     keys = history.panel(cutoffs)
-    asked = questions[0].population(history.before(keys))
-    return examples(history, features, keys.take(np.flatnonzero(asked)), questions)
+    return keys.take(np.flatnonzero(people(history.before(keys))))

@@ -1,0 +1,1 @@
+"""Forecast + Labels -> scores: one file per kind of answer, each score with its interval and its definition in words."""

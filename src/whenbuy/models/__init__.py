@@ -1,0 +1,1 @@
+"""Examples -> Model -> Forecast: every way to learn, as settings that fit and models that predict."""
