@@ -1,0 +1,55 @@
+"""From a shop's event log to when each customer buys next, how many orders come, and for how much.
+
+    import whenbuy as wb
+    history = wb.read("events.parquet")
+    forecast = wb.fit(history).predict(history)
+    forecast.frame()
+
+Every name is imported when it is first used, so that starting up costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whenbuy.core.clock import Clock as Clock
+    from whenbuy.core.errors import WhenbuyError as WhenbuyError
+    from whenbuy.core.forecast import Amount as Amount
+    from whenbuy.core.forecast import TimeToEvent as TimeToEvent
+    from whenbuy.core.history import Future as Future
+    from whenbuy.core.history import History as History
+    from whenbuy.core.history import Past as Past
+    from whenbuy.core.keys import Keys as Keys
+    from whenbuy.core.log import EventLog as EventLog
+    from whenbuy.core.outlook import Outlook as Outlook
+    from whenbuy.core.profile import Profile as Profile
+    from whenbuy.features import Features as Features
+    from whenbuy.ingest.simulate import simulate as simulate
+    from whenbuy.ingest.store import open_log as open_log
+    from whenbuy.pipeline.backtest import backtest as backtest
+    from whenbuy.pipeline.forecaster import Forecaster as Forecaster
+    from whenbuy.pipeline.learn import fit as fit
+    from whenbuy.pipeline.verbs import read as read
+
+_HOMES = {
+    "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features", "Forecaster": "pipeline.forecaster",
+    "Future": "core.history", "History": "core.history", "Keys": "core.keys", "Outlook": "core.outlook", "Past": "core.history",
+    "Profile": "core.profile", "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.backtest",
+    "fit": "pipeline.learn", "open_log": "ingest.store", "read": "pipeline.verbs", "simulate": "ingest.simulate",
+}  # fmt: skip
+
+__all__ = [*_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"whenbuy has no {name!r}; it has: {', '.join(__all__)}.")
+    found = getattr(import_module(f"whenbuy.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

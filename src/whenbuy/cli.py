@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from whenbuy.core.errors import WhenbuyError
+from whenbuy.core.errors import AccessError, UsageError, WhenbuyError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -134,7 +134,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return leaving.exit_code
     except click.ClickException as error:
         error.show()
-        return 2
+        return UsageError.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("Interrupted. What was finished is saved; nothing is half-written.")
         return 130
@@ -145,17 +145,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _say("\n".join(("Error: " + error.got, *(part for part in (error.need, error.do) if part))))
         return error.exit_code
     except PermissionError as error:
-        _say(
-            f"Error: {error.filename} may not be read or written.\nwhenbuy needs access to it.\nChange its permissions, or name another place."
-        )
-        return 7
+        _say(f"Error: {error.filename} may not be read or written.\nwhenbuy needs it.\nChange its permissions, or name another place.")
+        return AccessError.exit_code
     except Exception as error:  # the last stop before a user
         if os.environ.get("WHENBUY_DEBUG"):
             raise
-        _say(
-            f"Error inside whenbuy: {type(error).__name__}: {error}\nThis is a bug, not your doing.\nRun again with WHENBUY_DEBUG=1 and report what it prints."
-        )
-        return 1
+        _say(f"Error inside whenbuy: {type(error).__name__}: {error}")
+        _say("This is a bug, not your doing. Run again with WHENBUY_DEBUG=1 and report what it prints.")
+        return WhenbuyError.exit_code
     return 0
 
 
@@ -177,9 +174,8 @@ def _table(frame: pl.DataFrame) -> str:
         return frame.write_csv().rstrip("\n")
     import polars as pl
 
-    with pl.Config(
-        tbl_rows=30, tbl_cols=-1, tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True, tbl_width_chars=160, float_precision=3
-    ):
+    with pl.Config(tbl_rows=30, tbl_cols=-1, tbl_width_chars=160, float_precision=3) as config:
+        config.set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(True)
         return str(frame)
 
 

@@ -45,3 +45,5 @@ TYPES: Final[Mapping[str, type]] = {
     made.__name__: made for made in (*RULES.values(), *STEPS.values(), *_LEARNED, Rate, Report, RuleReport, Count)
 }  # fmt: skip
 """Everything of this stage that a file may hold, by class name, for the codec."""
+LEARNED = {made.__name__: made for made in (*STEPS.values(), *_LEARNED)}
+"""What a stored model may hold of cleaning: the preparations inside a learner, as settings and as learned."""

@@ -37,7 +37,8 @@ def theme() -> dict[str, Any]:
     """Return the look that all charts share, as a Vega-Lite configuration."""
     axis = {
         "labelColor": INK, "titleColor": INK, "domainColor": QUIET, "tickColor": QUIET, "gridColor": QUIET, "gridOpacity": 0.28,
-        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 7, "labelPadding": 4, "tickSize": 4,
+        "labelFontSize": 11, "labelLimit": 0,
+        "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 7, "labelPadding": 4, "tickSize": 4,
     }  # fmt: skip
     return {
         "aria": False,
@@ -53,7 +54,7 @@ def theme() -> dict[str, Any]:
             "labelFontSize": 11,
             "titleFontSize": 11,
             "titleFontWeight": "normal",
-            "labelLimit": 150,
+            "labelLimit": 0,
         },
     }
 
@@ -66,12 +67,18 @@ def curves(frame: pl.DataFrame) -> Any:
     frame
         ``user_id``, ``day``, ``probability`` as TimeToEvent.frame gives them.
     """
-    start = frame.select("user_id").unique(maintain_order=True).with_columns(day=pl.lit(0.0), probability=pl.lit(0.0))
-    points = pl.concat([start, frame.select("user_id", "day", "probability")])
-    users = start["user_id"].to_list()
+    ids = frame["user_id"].unique(maintain_order=True).to_list()
+    shown: dict[str, str] = {}
+    for name in ids:
+        short = label(name)
+        shown[name] = short if short not in shown.values() else f"{short} ({len(shown) + 1})"
+    users = list(shown.values())
+    start = pl.DataFrame({"user_id": users, "day": 0.0, "probability": 0.0})
+    named = pl.col("user_id").replace_strict(shown, return_dtype=pl.String)
+    points = pl.concat([start, frame.select(named, pl.col("day", "probability").cast(pl.Float64))])
     chart = (
         alt.Chart(points)
-        .mark_line(strokeWidth=2)
+        .mark_line(strokeWidth=2, color=ACCENT)
         .encode(x=alt.X("day:Q", title="days from now"), y=_chance("probability", "chance to have bought"))
     )
     if len(users) > 1:
@@ -81,7 +88,8 @@ def curves(frame: pl.DataFrame) -> Any:
             color=alt.Color(**many, scale=alt.Scale(domain=users, range=colours)),
             strokeDash=alt.StrokeDash(**many, scale=alt.Scale(domain=users, range=dashes)),
         )
-    return _finished(chart, f"Chance to have bought by each day, {len(users)} customers", 560 if len(users) > 1 else 440, 260)
+    width, height = (590, max(260, 60 + 17 * len(users))) if len(users) > 1 else (440, 260)
+    return _finished(chart, f"Chance to have bought by each day, customers: {len(users)}", width, height, room=30 if len(users) > 1 else 4)
 
 
 def purchase_curve(frame: pl.DataFrame, horizons: tuple[float, ...], description: str, width: int = 330) -> Any:
@@ -204,9 +212,9 @@ def reliability(frame: pl.DataFrame, description: str, width: int = 330) -> Any:
 
 def svg(chart: Any) -> str:
     """Return a chart as SVG text that needs no script and no network; its description becomes its accessible name."""
-    text = vl_convert.vegalite_to_svg(chart.to_json(validate=False, indent=None))
+    text = vl_convert.vegalite_to_svg(_printable(chart.to_dict(validate=False)))
     name = chart.description if isinstance(chart.description, str) else "Chart"
-    return printable(text).replace("<svg ", f'<svg role="img" aria-label="{escape(printable(name))}" ', 1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(printable(name))}" ', 1)
 
 
 def printable(text: str) -> str:
@@ -214,10 +222,29 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def _finished(chart: Any, description: str, width: int, height: int) -> Any:
-    """Return the chart in the shared look; width and height include its axes, in pixels."""
+def label(name: str, longest: int = 28) -> str:
+    """Return a name as a page shows it: printable, in quotes where there is nothing to see, without its middle where it is long."""
+    clean = printable(name[: 2 * longest] + name[-longest:] if len(name) > 3 * longest else name)
+    if not clean.strip():
+        return f"“{clean[:longest]}”"
+    return clean if len(clean) <= longest else f"{clean[: longest - 8]}…{clean[-7:]}"
+
+
+def _printable(spec: Any) -> Any:
+    """Return the specification with all its texts printable: the renderer aborts the whole process at a control character."""
+    if isinstance(spec, str):
+        return printable(spec)
+    if isinstance(spec, dict):
+        return {key: _printable(value) for key, value in spec.items()}
+    return [_printable(value) for value in spec] if isinstance(spec, list) else spec
+
+
+def _finished(chart: Any, description: str, width: int, height: int, room: int = 4) -> Any:
+    """Return the chart in the shared look; width and height include its axes, in pixels; ``room`` at the right for wider fonts."""
     fit = alt.AutoSizeParams(type="fit", contains="padding")
-    return chart.properties(width=width, height=height, autosize=fit, padding=4, description=description).configure(**theme())
+    return chart.properties(
+        width=width, height=height, autosize=fit, padding={"left": 4, "top": 4, "bottom": 4, "right": room}, description=description
+    ).configure(**theme())
 
 
 def _chance(field: str, title: str | None, ticks: list[float] | None = None) -> alt.Y:

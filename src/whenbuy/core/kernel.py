@@ -48,7 +48,7 @@ def _prepare() -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError:
         return
-    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - numba fills its config at run time
+    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - numba fills it at run time
 
 
 _prepare()

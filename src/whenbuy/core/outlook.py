@@ -65,8 +65,8 @@ class Outlook:
 
         ``user_id``; ``as_of``; ``p_purchase_7d`` … one per horizon: P(buys within it); ``next_purchase_p10``, ``_p50``, ``_p90``:
         the instant by which the next purchase comes with that probability, null beyond the grid; ``amount_mean``, ``amount_p50``:
-        amount of the next order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year (null without amounts);
-        ``top_category``: null until a category model answers; ``model``.
+        amount of the next order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year
+        (null without amounts); ``top_category``: null until a category model answers; ``model``.
         """
         curves, amount = self.purchase, self.amount
         unknown = pl.Series([None] * len(self), dtype=pl.Float64)

@@ -27,10 +27,11 @@ def curve_cells(forecast: TimeToEvent, truth: TimeToEvent, groups: int = 20) -> 
 
 def cells(forecast: TimeToEvent, truth: TimeToEvent, groups: int = 20) -> Bools:
     """Return which cells pass (groups x days), groups by rising risk, days as in the truth's grid. Raises as ``curve_cells``."""
-    if len(forecast) != len(truth) or (forecast.keys.cutoff != truth.keys.cutoff).any() or not forecast.keys.ids().equals(truth.keys.ids()):
-        raise WhenbuyError("A forecast was compared with the truth about other keys.", "Both must speak of the same keys, in the same order.")
+    same = len(forecast) == len(truth) and (forecast.keys.cutoff == truth.keys.cutoff).all()
+    if not same or not forecast.keys.ids().equals(truth.keys.ids()):
+        raise WhenbuyError("A forecast was compared with the truth about other keys.", "Both need the same keys in the same order.")
     if len(truth) < groups:
-        raise NotEnoughDataError(f"{len(truth)} curves cannot be cut into {groups} groups.", "Every group needs a curve.", "Ask for fewer groups.")
+        raise NotEnoughDataError(f"{len(truth)} curves were given for {groups} groups.", "Ask for fewer groups.")
     said, true = forecast.probability(truth.grid_days), 1 - truth.survival
     passed = np.empty((groups, len(truth.grid_days)), bool)
     for group, rows in enumerate(np.array_split(np.argsort(true[:, -1], kind="stable"), groups)):

@@ -151,7 +151,10 @@ class PooledLogistic:
         seen = (label.end - train.keys.cutoff)[place] >= np.round((k + 1) * step * DAY)
         buys = label.observed[place] & ~whole & (value >= k * step) & seen
         kept = np.flatnonzero(whole | buys)
-        blocks = [terms.matrix(train.silence(k[rows] * step, place[rows])) for rows in np.array_split(kept, max(1, len(kept) // _BLOCK))]
+        blocks = [
+            terms.matrix(train.silence(np.asarray(k[rows] * step, np.float64), place[rows]))
+            for rows in np.array_split(kept, max(1, len(kept) // _BLOCK))
+        ]
         return np.concatenate(blocks), buys[kept]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from whenbuy.core.arrays import Instants
 from whenbuy.core.examples import Labels
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
+from whenbuy.core.question import Question
 from whenbuy.evaluate.scores import Comparison, compare
 from whenbuy.features import Features
 from whenbuy.pipeline.build import people_at
@@ -68,6 +70,7 @@ def backtest(
     horizons: Sequence[float] = HORIZONS,
     features: Features | None = None,
     seed: int = 0,
+    closed: Sequence[date] = (),
     rounds: int = 500,
     say: Say = silent,
 ) -> Backtest:
@@ -84,12 +87,12 @@ def backtest(
     longest = max(horizons)
     origins = rolling_origin(known.log.start, known.end, longest, known.clock, weeks, lateness_days=known.lateness_days)
     cutoffs: Instants = np.array([origin.cutoff for origin in origins], np.int64)
-    ours = fit(known, int(cutoffs[0]), horizons=horizons, features=features, seed=seed, say=say)
-    floor = fit(known, int(cutoffs[0]), horizons=horizons, features=ours.features, seed=seed, candidates=floors)
+    ours = fit(known, int(cutoffs[0]), horizons=horizons, features=features, seed=seed, closed=closed, say=say)
+    floor = fit(known, int(cutoffs[0]), horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
     keys = people_at(known, cutoffs)
     say(f"scoring {len(keys):,} forecasts at {len(cutoffs)} cutoffs")
     past, future = known.before(keys), known.within(keys, longest)
-    asked = [NextPurchase(longest), OrderCount(longest), *([NextAmount(longest)] if "amount" in ours.models else [])]
+    asked: list[Question] = [NextPurchase(longest), OrderCount(longest), *([NextAmount(longest)] if "amount" in ours.models else [])]
     labels = {question.name: question.label(past, future) for question in asked}
     answers = ours.answer(known, keys), floor.answer(known, keys)
     return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, tuple(cutoffs.tolist()))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.learner import Learner
 from whenbuy.pipeline.grid import Grid
+
 
 def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return the candidates for an answer, the floor first."""
@@ -37,5 +39,12 @@ def types() -> Mapping[str, type]:
     from whenbuy.models import amount_floors, buy_till_you_die, floors, gamma_gamma, hazard
     from whenbuy.pipeline import forecaster
 
-    homes: tuple[Any, ...] = (features, clean, amount_floors, buy_till_you_die, floors, gamma_gamma, hazard, forecaster)
-    return {name: kind for home in homes for name, kind in home.TYPES.items()}
+    homes: tuple[Mapping[str, type], ...] = (
+        features.TYPES, clean.LEARNED, amount_floors.TYPES, buy_till_you_die.TYPES, floors.TYPES, gamma_gamma.TYPES, hazard.TYPES,
+        forecaster.TYPES,
+    )  # fmt: skip
+    found: dict[str, type] = {}
+    for name, kind in (pair for home in homes for pair in home.items()):
+        if found.setdefault(name, kind) is not kind:
+            raise WhenbuyError(f"Two stored types are called {name}: {found[name]} and {kind}.")
+    return found

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from whenbuy.core.arrays import DAY
+from whenbuy.core.arrays import DAY, Floats
+from whenbuy.core.clock import Clock
 from whenbuy.core.errors import EmptyError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount, Forecast, TimeToEvent
@@ -70,6 +71,8 @@ class Forecaster:
         What the reader should know about how this was learned, in sentences.
     known_until
         Nothing that happened at or after this instant was learned from.
+    closed
+        Local days (since 1970-01-01) on which the shop is closed: nobody can buy, so the curves stand still.
     """
 
     features: Features
@@ -78,6 +81,7 @@ class Forecaster:
     choices: tuple[Choice, ...]
     notes: tuple[str, ...]
     known_until: int
+    closed: tuple[int, ...] = ()
 
     def predict(
         self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False
@@ -115,7 +119,10 @@ class Forecaster:
         read_at = np.minimum(np.maximum(midnight, history.before(keys).last_known() + 1), keys.cutoff)
         asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names))
         silence = (keys.cutoff - read_at) / DAY
-        curves = _after_silence(self._curves(asked), keys, silence, in_sample=in_sample)
+        curves = self._curves(asked)
+        if self.closed:
+            curves = without_closed_days(curves, self.closed, history.clock)
+        curves = _after_silence(curves, keys, silence, in_sample=in_sample)
         found: dict[str, Forecast] = {"purchase": curves}
         if "amount" in self.models:
             amount: Amount = self.models["amount"].predict(asked, in_sample=True)
@@ -130,7 +137,21 @@ class Forecaster:
         return TimeToEvent.of(asked.keys, curve.grid_days, curve.survival, count.mean_count, curve.model, prior=curve.prior)
 
 
-def _after_silence(curves: TimeToEvent, keys: Keys, silence: np.ndarray[Any, np.dtype[np.float64]], *, in_sample: bool) -> TimeToEvent:
+def without_closed_days(curves: TimeToEvent, closed: tuple[int, ...], clock: Clock) -> TimeToEvent:
+    """Return the curves with no hazard and no orders on closed days: every bin keeps the share of both that falls on open time."""
+    edges = curves.keys.cutoff[:, None] / DAY + np.concatenate([[0.0], curves.grid_days])[None, :]
+    shut = np.zeros(curves.survival.shape)
+    for start, end in zip(*(clock.midnights(np.array(closed, np.int64) + later) / DAY for later in (0, 1)), strict=True):
+        shut += np.maximum(np.minimum(edges[:, 1:], end) - np.maximum(edges[:, :-1], start), 0.0)
+    share = np.clip(1.0 - shut / np.diff(edges, axis=1), 0.0, 1.0)
+    start = np.zeros((len(curves), 1))
+    hazard = np.diff(np.hstack([start, -np.log(np.maximum(curves.survival, 1e-300))]), axis=1) * share
+    count = np.diff(np.hstack([start, curves.mean_count]), axis=1) * share
+    survival = np.exp(-np.cumsum(hazard, axis=1))
+    return TimeToEvent.of(curves.keys, curves.grid_days, survival, np.cumsum(count, axis=1), curves.model, prior=curves.prior)
+
+
+def _after_silence(curves: TimeToEvent, keys: Keys, silence: Floats, *, in_sample: bool) -> TimeToEvent:
     later = curves.after_silence(silence) if silence.any() else curves
     return TimeToEvent(keys, later.grid_days, later.survival, later.mean_count, later.model, later.prior, in_sample)
 

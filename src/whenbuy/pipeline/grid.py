@@ -46,7 +46,7 @@ def order_gaps(history: History) -> Floats:
         wanted &= log.columns[ORDERS].values == 1
     rows = np.flatnonzero(wanted[: log.offsets[-1]])
     user = np.searchsorted(log.offsets, rows, side="right")
-    return np.maximum(np.diff(log.known_at[rows])[user[1:] == user[:-1]], 0) / DAY
+    return np.asarray(np.maximum(np.diff(log.known_at[rows])[user[1:] == user[:-1]], 0) / DAY)
 
 
 def has_clock_times(history: History) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,15 @@ def fit(
     horizons: Sequence[float] = HORIZONS,
     features: Features | None = None,
     seed: int = 0,
+    closed: Sequence[date] = (),
     candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = learners,
     say: Say = silent,
 ) -> Forecaster:
     """Return what the history teaches up to a moment (its end, by default).
 
     Only what was known before the moment's local day is learned from. The candidates of the catalogue learn from the earlier cutoffs and
-    are compared on the later ones; the best of every answer then learns again from all of them.
+    are compared on the later ones; the best of every answer then learns again from all of them. ``closed`` are the days on which the shop
+    says that nobody can buy.
 
     Raises
     ------
@@ -73,7 +76,8 @@ def fit(
             )
         models[answer] = learner.fit(everything)
         choices += [replace(choice, chosen=choice is winner) for _, choice in tried]
-    return Forecaster(plan.features, plan.horizons, models, tuple(choices), plan.notes, plan.end)
+    shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
+    return Forecaster(plan.features, plan.horizons, models, tuple(choices), plan.notes, plan.end, shut)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,8 +140,8 @@ def _plan(history: History, as_of: int | str | None, horizons: tuple[float, ...]
     notes = [split.reason] if split.reason else []
     if valid_days < max(horizons):
         notes.append(
-            f"The log holds {days:.0f} days, too few to check a forecast of {max(horizons):g} days on later weeks: models were compared over "
-            f"{valid_days:g} days, and the curves beyond that are carried on, not checked."
+            f"The log holds {days:.0f} days, too few to check a forecast of {max(horizons):g} days on later weeks: models were compared "
+            f"over {valid_days:g} days, and the curves beyond that are carried on, not checked."
         )
     answers = ("purchase", "orders", "amount") if "amount" in known.log.columns else ("purchase", "orders")
     return _Plan(known, features or default_features(known.log), horizons, grid, split, valid_days, answers, tuple(notes), end, seed)

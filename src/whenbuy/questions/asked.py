@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from whenbuy.core.arrays import Bools
 from whenbuy.core.history import Past
 
@@ -11,4 +13,5 @@ BOT = "bot"
 
 def people(past: Past) -> Bools:
     """Return which keys are people known before their cutoff (n): seen at least once, and not yet found to be a bot."""
-    return (past.count() > 0) & (past.count(BOT) == 0)
+    seen, bots = past.count(), past.count(BOT)
+    return np.asarray((seen > 0) & (bots == 0))

@@ -68,4 +68,4 @@ def test_dates_beyond_the_grid_are_said_as_such() -> None:
     curve = TimeToEvent.of(keys, np.array([10.0, 20.0]), np.array([[0.5, 0.05], [0.7, 0.6], [0.99, 0.98]]), None, "given")
     outlook, calendar = Outlook(keys, {"purchase": curve}, (7.0,)), Calendar(clock, clock.instant("2018-03-01"))
     said = [calendar.expected(outlook.take(slice(row, row + 1))) for row in range(3)]
-    assert said == [("11 Mar", "2 Mar – 17 Mar"), ("after 21 Mar", "3 Mar – after 21 Mar"), ("after 21 Mar", "after 21 Mar")]
+    assert said == [("11 Mar", "2 Mar – 17 Mar"), ("after 21 Mar", "3 Mar – later"), ("after 21 Mar", "later")]

@@ -1,0 +1,310 @@
+"""Lanes and folds: how one event counts, and how features are read out. Every engine calls these kernels, so they cannot drift apart.
+
+An event is added to *lanes*: integers that can be updated both ways (counts, sums, squares), and to *folds*, which depend on the order in
+which events became known (first, last, gaps, decayed rates). ``totals`` holds the lanes of each window one after the other, from the shortest
+to the longest, and those of all time behind them; ``state`` and ``decays`` hold the folds.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
+from whenbuy.core.kernel import kernel
+
+HEAVY: Final = 4096
+"""How many of a user's newest events (in the order of time) keep their exact instant; the older ones count from the start of their UTC day."""
+
+COUNT, SUM, KNOWN, SQUARE = 0, 1, 2, 3
+"""Lanes: events; the sum of a column; events in which it is known; the sum of its squares (two lanes: multiples of 2**32, and the rest)."""
+
+LATEST, EARLIEST, FIRST, LAST, LAST_NAME, HEAD, LINE, FIRST_HEAD, FIRST_LINE, GAP, DECAY = range(11)
+"""Folds: greatest and least time; first and last known number; last known name; sum over the last order and over the first one (its head, its
+further lines); gaps; a decayed count."""
+
+RATIO, DEVIATION, REPEATS, SINCE, VALUE, NAME, GAP_MEAN, GAP_DEVIATION, GAP_LAST, DECAYED = range(10)
+"""Ways to read a feature; plain totals are read before them."""
+
+ZERO, PLUS, MINUS = np.int64(0), np.int64(1), np.int64(-1)
+"""Numbers for calls between kernels: a bare 0 or 1 would compile the kernel once more, for that very number."""
+
+_ONES = 2**32 - 1
+_MS_PER_DAY = 86_400_000.0
+
+with localcontext() as _exactly:
+    _exactly.prec = 40
+    _ROOTS: Final = np.array([float(Decimal(2) ** (Decimal(-i) / 64)) for i in range(64)])
+_POWERS: Final = np.array([2.0**-k for k in range(1023)])
+
+
+class Code(NamedTuple):
+    """A compiled spec.
+
+    Parameters
+    ----------
+    windows
+        Lengths of the windows in microseconds (w), rising.
+    width
+        Number of lanes.
+    lane_first, lanes
+        An event of kind k is added to the lanes ``lane_first[k] : lane_first[k + 1]``; a row says action, lane, column, and the column and code
+        that a filter asks for (-1: no filter).
+    fold_first, folds
+        The same for folds: action, slot, column, filter column, filter code, decay.
+    halflives
+        Half-life of each decay, microseconds.
+    empty
+        The state of a user without events.
+    plain, scales
+        Features that are one total over a scale: column and place among the totals (p x 2), scale (p).
+    reads, factors
+        The other features: way, column, four places (r x 6) and two factors (r x 2).
+    names
+        For features that are names: position of each code in the names that the spec declares.
+    """
+
+    windows: Ints
+    width: int
+    lane_first: Ints
+    lanes: Ints
+    fold_first: Ints
+    folds: Ints
+    halflives: Floats
+    empty: Ints
+    plain: Ints
+    scales: Floats
+    reads: Ints
+    factors: Floats
+    names: Ints
+
+
+def pack(code: Code) -> tuple[Ints, Floats]:
+    """Return the code as two flat arrays: a call from Python costs by the number of its arrays, and `unpack` costs next to nothing."""
+    integers = [code.windows, code.lane_first, code.lanes, code.fold_first, code.folds, code.empty, code.plain, code.reads, code.names]
+    sizes = [code.width, *(part.size for part in integers), len(code.halflives), len(code.scales)]
+    reals = [code.halflives, code.scales, code.factors.ravel()]
+    return np.concatenate([np.array(sizes, np.int64), *(part.ravel() for part in integers)]), np.concatenate(reals)
+
+
+@kernel
+def unpack(integers: Ints, reals: Floats) -> Code:
+    """Return the code that was packed."""
+    end = np.cumsum(integers[1:10]) + 12
+    halflives, scales = integers[10], integers[10] + integers[11]
+    return Code(
+        integers[12 : end[0]], integers[0], integers[end[0] : end[1]], integers[end[1] : end[2]].reshape((-1, 5)),
+        integers[end[2] : end[3]], integers[end[3] : end[4]].reshape((-1, 6)), reals[:halflives], integers[end[4] : end[5]],
+        integers[end[5] : end[6]].reshape((-1, 2)), reals[halflives:scales], integers[end[6] : end[7]].reshape((-1, 6)),
+        reals[scales:].reshape((-1, 2)), integers[end[7] : end[8]],
+    )  # fmt: skip
+
+
+@kernel
+def halve(x: float) -> float:
+    """Return 2**-x for x >= 0, 0 beyond 1,022: from basic operations only, so it has the same bits on every machine (error < 1e-16 relative)."""
+    step = math.floor(x * 64.0 + 0.5)
+    if step >= 65_408.0:
+        return 0.0
+    z = (step / 64.0 - x) * 0.6931471805599453
+    near = 1.0 + z * (1.0 + z * (0.5 + z * (0.16666666666666666 + z * (0.041666666666666664 + z * 0.008333333333333333))))
+    return float(_POWERS[int(step) >> 6] * (_ROOTS[int(step) & 63] * near))
+
+
+@kernel
+def square(x: int) -> tuple[int, int]:
+    """Return x * x as a multiple of 2**32 and a rest, for abs(x) < 2**47."""
+    x = abs(x)
+    high, low = x >> 31, x & (2**31 - 1)
+    low_squared = low * low
+    return high * high * 2**30 + high * low + (low_squared >> 32), low_squared & _ONES
+
+
+@kernel
+def deviation(n: int, total: int, high: int, low: int) -> float:
+    """Return the sample standard deviation of n integers from their sum and the sum of their squares (high * 2**32 + low), NaN for n < 2.
+
+    The squares are centred on the whole part of the mean in 96-bit integers, so nothing cancels; exact while they sum to less than 2**95.
+    """
+    if n < 2:
+        return math.nan
+    mean = total // n
+    rest = total - mean * n
+    other = total + rest
+    mean_high, mean_low, other_high, other_low = mean >> 32, mean & _ONES, other >> 32, other & _ONES
+    upper = (mean_low >> 16) * other_low
+    lower = ((upper & 0xFFFF) << 16) + (mean_low & 0xFFFF) * other_low
+    high -= ((mean_high * other_high) << 32) + mean_high * other_low + mean_low * other_high + (upper >> 16) + (lower >> 32)
+    low -= lower & _ONES
+    high += low >> 32
+    centred = float(high) * 4294967296.0 + float(low & _ONES)
+    return math.sqrt(max(centred - float(rest) * float(rest) / float(n), 0.0) / float(n - 1))
+
+
+@kernel
+def worth(action: int, value: int) -> tuple[int, int]:
+    """Return what one event adds to its lane, and to the next one."""
+    if action == COUNT:
+        return 1, 0
+    if value == MISSING:
+        return 0, 0
+    if action == SUM:
+        return value, 0
+    return (1, 0) if action == KNOWN else square(value)
+
+
+@kernel
+def add(
+    lanes: Ints, lane_first: Ints, kind: Ints, values: Ints, events: Ints, begin: int, end: int, sign: int, totals: Ints, row: int, base: int
+) -> None:
+    """Add to the lanes at ``base`` of one row of totals (sign 1), or take away (-1): the listed events, or without a list those in between."""
+    for i in range(begin, end):
+        event = events[i] if len(events) else i
+        for lane in range(lane_first[kind[event]], lane_first[kind[event] + 1]):
+            column, where = lanes[lane, 2], lanes[lane, 3]
+            if where >= 0 and values[where, event] != lanes[lane, 4]:
+                continue
+            more, next_more = worth(lanes[lane, 0], values[column, event] if column >= 0 else 0)
+            totals[row, base + lanes[lane, 1]] += sign * more
+            if next_more:
+                totals[row, base + lanes[lane, 1] + 1] += sign * next_more
+
+
+@kernel
+def fold(  # noqa: C901 - one loop: a call per event would cost more than what it does
+    code: Code, kind: Ints, time: Instants, values: Ints, first: int, stop: Ints, lo: int, hi: int, state: Ints, decays: Floats, row: int
+) -> None:
+    """Fold events into what depends on order. The keys lo … hi see the events from ``first`` up to their stop, in rising order.
+
+    What the first of them knows goes into ``row`` of state and decays, on top of what stands there; each next one goes on in the next row.
+    """
+    fold_first, folds, halflives = code.fold_first, code.folds, code.halflives
+    event = first
+    for key in range(lo, hi):
+        if key > lo:
+            row += 1
+            for slot in range(state.shape[1]):
+                state[row, slot] = state[row - 1, slot]
+            for decay in range(decays.shape[1]):
+                decays[row, decay] = decays[row - 1, decay]
+        while event < stop[key]:
+            instant = time[event]
+            for step in range(fold_first[kind[event]], fold_first[kind[event] + 1]):
+                action, slot, where = folds[step, 0], folds[step, 1], folds[step, 3]
+                if where >= 0 and values[where, event] != folds[step, 4]:
+                    continue
+                old = state[row, slot]
+                if action == LATEST:
+                    state[row, slot] = max(old, instant)
+                elif action == EARLIEST:
+                    state[row, slot] = instant if old == MISSING else min(old, instant)
+                elif action == DECAY:
+                    decay = folds[step, 5]
+                    state[row, slot] = max(old, instant)
+                    decays[row, decay] = decayed(decays[row, decay], old, instant, halflives[decay])
+                elif action == GAP:
+                    state[row, slot] = max(old, instant)
+                    if old != MISSING:
+                        gap = max(instant - old, 0) // 1000
+                        high, low = square(gap)
+                        state[row, slot + 1] += 1
+                        state[row, slot + 2] += gap
+                        state[row, slot + 3] += high
+                        state[row, slot + 4] += low
+                        state[row, slot + 5] = gap
+                elif action == FIRST_HEAD or action == FIRST_LINE:
+                    state[row, slot + 1] += action == FIRST_HEAD
+                    if state[row, slot + 1] <= 1:
+                        state[row, slot] = joined(old, values[folds[step, 2], event])
+                else:
+                    state[row, slot] = folded(action, old, values[folds[step, 2], event])
+            event += 1
+
+
+@kernel
+def decayed(count: float, reference: int, time: int, halflife: float) -> float:
+    """Return a decayed count as it stands after one more event, at the latest time; a late event enters with what is left of it by then."""
+    if reference == MISSING:
+        return 1.0
+    if time >= reference:
+        return count * halve(float(time - reference) / halflife) + 1.0
+    return count + halve(float(reference - time) / halflife)
+
+
+@kernel
+def joined(old: int, value: int) -> int:
+    """Return the sum of two numbers of which either may be missing."""
+    if value == MISSING:
+        return old
+    return value if old == MISSING else old + value
+
+
+@kernel
+def folded(action: int, old: int, value: int) -> int:
+    """Return a number or a name after one more event."""
+    if action == HEAD:
+        return value
+    if action == LINE:
+        return joined(old, value)
+    if value == MISSING or (action == LAST_NAME and value < 0) or (action == FIRST and old != MISSING):
+        return old
+    return value
+
+
+@kernel
+def _of_totals(way: int, a: int, b: int, c: int, d: int, factor: float, other: float) -> float:
+    """Return a feature made of totals."""
+    if way == RATIO:
+        return math.nan if b == 0 else (float(a) / factor) / (float(b) / other)
+    if way == DEVIATION:
+        return deviation(a, b, c, d) / factor
+    return float(max(a - 1, 0))  # REPEATS
+
+
+@kernel
+def _of_gaps(way: int, n: int, total: int, high: int, low: int, last: int) -> float:
+    """Return a feature of the gaps, in days."""
+    if n == 0:
+        return math.nan
+    if way == GAP_MEAN:
+        return float(total) / float(n) / _MS_PER_DAY
+    if way == GAP_DEVIATION:
+        return deviation(n, total, high, low) / _MS_PER_DAY
+    return float(last) / _MS_PER_DAY  # GAP_LAST
+
+
+@kernel
+def _of_state(way: int, value: int, count: float, at: int, factor: float, other: float) -> float:
+    """Return a feature made of one slot."""
+    if way == DECAYED:
+        return 0.0 if value == MISSING else count * halve(float(at - value) / factor) * other
+    if value == MISSING:
+        return math.nan
+    return float(at - value) / float(DAY) if way == SINCE else float(value) / factor  # VALUE
+
+
+@kernel
+def read_out(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instants, place: Ints, begin: int, end: int, out: Singles) -> None:
+    """Read the features of the keys begin … end out of the rows of totals, state and decays, each as of its instant, into their places."""
+    plain, scales, reads, factors, names = code.plain, code.scales, code.reads, code.factors, code.names
+    for p in range(len(plain)):
+        column, spot, scale = plain[p, 0], plain[p, 1], scales[p]
+        for key in range(begin, end):
+            out[place[key], column] = float(totals[key - begin, spot]) / scale
+    for r in range(len(reads)):
+        way, column, a, b, c, d = reads[r, 0], reads[r, 1], reads[r, 2], reads[r, 3], reads[r, 4], reads[r, 5]
+        factor, other = factors[r, 0], factors[r, 1]
+        for key in range(begin, end):
+            row, known = key - begin, 0.0
+            if way <= REPEATS:
+                known = _of_totals(way, totals[row, a], totals[row, b], totals[row, c], totals[row, d], factor, other)
+            elif way == GAP_MEAN or way == GAP_DEVIATION or way == GAP_LAST:
+                known = _of_gaps(way, state[row, a + 1], state[row, a + 2], state[row, a + 3], state[row, a + 4], state[row, a + 5])
+            elif way == NAME:
+                known = math.nan if state[row, a] == MISSING else float(names[b + state[row, a]] if state[row, a] < c else d)
+            else:
+                known = _of_state(way, state[row, a], decays[row, b] if way == DECAYED else 0.0, at[key], factor, other)
+            out[place[key], column] = known

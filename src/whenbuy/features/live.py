@@ -1,0 +1,162 @@
+"""The live engine: one event in, one user's features out, at any instant after what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from whenbuy.core.arrays import MISSING, Ints, Singles
+from whenbuy.core.errors import DamagedError, LeakError, UsageError
+from whenbuy.features import ring
+from whenbuy.features.lanes import pack
+from whenbuy.features.program import Program
+
+_CHUNK: Final = 1 << 17
+
+
+class Live:
+    """The state of every user, kept so that an event costs O(1) amortised and any instant can be read exactly.
+
+    The windows' own events are the state: each event that lies in the longest window is kept with its time, its kind and the columns that the
+    spec needs (16 B, and 8 B per column), and each window has a pointer to the first event that has not left it. Beyond 4,096 events the oldest
+    merge into UTC day tiles and the user is heavy.
+
+    Events of a user come in the order in which they became known. Reads may go on in time (silence) and back again, down to the user's last
+    known event: the pointers walk both ways, and nothing is dropped that a permitted read could need.
+
+    Parameters
+    ----------
+    program
+        The spec, compiled for the log whose dictionaries code the events.
+    arrays
+        A snapshot to go on from.
+
+    Raises
+    ------
+    DamagedError
+        When the snapshot was taken under another spec.
+    """
+
+    def __init__(self, program: Program, arrays: Mapping[str, Ints] | None = None) -> None:
+        self.program = program
+        self._integers, self._reals = pack(program.code)
+        width = ring.user_width(program.code)
+        self._users = np.zeros((0, width), np.int64)
+        self._memory = np.zeros(1 << 12, np.int64)
+        self._memory[0] = ring.HEADER
+        if arrays is not None:
+            self._users, self._memory = np.array(arrays["users"], np.int64), np.array(arrays["memory"], np.int64)
+        if self._users.shape[1:] != (width,):
+            raise DamagedError("A live state does not fit this spec.", "It was taken under another one.", "Feed the log again.")
+        self._event = np.zeros(3 + len(program.columns), np.int64)
+        self._day: tuple[int, int] = (0, 0)
+        self._calendar = np.empty((1, len(program.names)), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def snapshot(self) -> dict[str, Ints]:
+        """Return the state as plain arrays (copies), from which a new engine goes on bit for bit."""
+        return {"users": self._users.copy(), "memory": self._memory.copy()}
+
+    def heavy(self, user: int) -> bool:
+        """Return whether the oldest events of a user are kept by the day."""
+        return user < len(self) and bool(self._users[user, ring.TILES])
+
+    def update(self, user: int, known_at: int, time: int, kind: int, values: Ints) -> None:
+        """Enter one event.
+
+        Parameters
+        ----------
+        user
+            Code of the user; a new one begins with nothing.
+        known_at, time
+            Instants at which it became known and happened.
+        kind
+            What ``program.kind`` says of it.
+        values
+            The columns that ``program.columns`` names, as the log stores them: codes (-1 for none) and counts of 1/scale (MISSING for none).
+
+        Raises
+        ------
+        UsageError
+            When an event of this user that became known later was entered before.
+        """
+        if user >= len(self._users):
+            self._admit(user + 1)
+        event = self._event
+        event[0], event[1], event[2], event[3:] = known_at, time, kind, values
+        while (done := ring.update(self._integers, self._reals, self._users, self._memory, user, event)) == ring.FULL:
+            self._grow()
+        if done == ring.BACKWARD:
+            raise _out_of_order()
+
+    def feed(self, rows: slice | Ints) -> None:
+        """Enter events of the program's own log, in its order: how a state is built from history. Rows without a user are passed over.
+
+        Raises
+        ------
+        UsageError
+            When an event of a user that became known later was entered before.
+        """
+        log = self.program.log
+        listed = np.arange(len(log))[rows]
+        listed = listed[listed < log.offsets[-1]]
+        self._admit(len(log.users))
+        for chunk in np.split(listed, range(_CHUNK, len(listed), _CHUNK)):
+            who = np.searchsorted(log.offsets, chunk, side="right") - 1
+            time, kind, values = self.program.read(chunk)
+            at, done = 0, ring.FULL
+            while done == ring.FULL:
+                at, done = ring.feed(self.program.code, self._users, self._memory, who, log.known_at[chunk], time, kind, values, at)
+                if done == ring.FULL:
+                    self._grow()
+            if done == ring.BACKWARD:
+                raise _out_of_order()
+
+    def read(self, user: int, at: int) -> Singles:
+        """Return the features of one user as of an instant (one per name).
+
+        Raises
+        ------
+        LeakError
+            When the instant does not lie after the user's last known event.
+        """
+        if user >= len(self._users):
+            self._admit(user + 1)
+        out: Singles = self._by_day(at).copy()
+        done = ring.read(self._integers, self._reals, self._users, self._memory, user, len(self.program.columns), at, out)
+        if done == ring.BACKWARD:
+            raise LeakError("A user was to be read as of an instant at or before an event that the state already holds.",
+                            "What is known now was not known then.", "Read as of a later instant, or use the sweep.")  # fmt: skip
+        return out[0]
+
+    def _by_day(self, at: int) -> Singles:
+        """Return a row with the features of the calendar, which change at the shop's midnight."""
+        clock = self.program.clock
+        if self.program.by_day and not self._day[0] <= at < self._day[1]:
+            instant = np.array([at], np.int64)
+            self._day = int(clock.midnight_before(instant)[0]), clock.next_midnight(at)
+            self.program.fill_calendar(instant, self._calendar)
+        return self._calendar
+
+    def _admit(self, users: int) -> None:
+        """Make sure that there are rows for so many users."""
+        if users <= len(self._users):
+            return
+        grown = np.zeros((max(users, 2 * len(self._users)), self._users.shape[1]), np.int64)
+        grown[len(self._users) :, ring.LAST_KNOWN] = MISSING
+        empty = ring.BOOK + (len(self.program.code.windows) + 1) * self.program.code.width
+        grown[len(self._users) :, empty : empty + len(self.program.code.empty)] = self.program.code.empty
+        grown[: len(self._users)] = self._users
+        self._users = grown
+
+    def _grow(self) -> None:
+        self._memory = np.concatenate([self._memory, np.zeros_like(self._memory)])
+
+
+def _out_of_order() -> UsageError:
+    return UsageError("An event was entered that became known before one that the state already holds.",
+                      "Events of a user come in the order in which they became known.", "Give a late event the instant at which it arrived.")  # fmt: skip

@@ -1,0 +1,259 @@
+"""The parameters of the simulated shop: one frozen file, and the hash that tells whether somebody touched it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from typing import Any, Final, Self
+
+from whenbuy.core.clock import Clock
+from whenbuy.core.errors import DamagedError, SettingsError, UsageError
+
+FROZEN: Final[Mapping[str, str]] = {
+    "shop": "2bffe97a98a93aa0d10f59d788780deaabfec7ee125219e55eaaaed57802b44d",
+    "retailrocket": "01644eed8d6cf439b6a05e39fd2fc07cbedbd751c9207bcade87320d15593bec",
+}
+"""The sha256 of each set of values in shop.toml (see Parameters.sha256). Whoever changes a value changes it here too, knowingly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When people buy: weekdays, hours, the year's wave, price levels and public campaigns. The same every year."""
+
+    start: str
+    weekdays: tuple[float, ...]
+    hours: tuple[float, ...]
+    year_amplitude: float
+    year_peak_day: int
+    price_days: tuple[int, ...]
+    price_levels: tuple[float, ...]
+    campaign_days: tuple[int, ...]
+    campaign_length_days: int
+    campaign_discounts: tuple[float, ...]
+    campaign_notice: float
+    campaign_announced_days: int
+
+    def __post_init__(self) -> None:
+        Clock().instant(self.start)
+        _lengths("calendar.weekdays", self.weekdays, 7)
+        _lengths("calendar.hours", self.hours, 24)
+        _lengths("calendar.price_levels", self.price_levels, len(self.price_days))
+        _lengths("calendar.campaign_discounts", self.campaign_discounts, len(self.campaign_days))
+        if self.price_days[:1] != (0,) or list(self.price_days) != sorted(set(self.price_days)):
+            raise SettingsError(f"calendar.price_days is {self.price_days}.", "They rise from 0, on which the first level begins.")
+        _above_zero("calendar", self, ("weekdays", "hours", "price_levels", "campaign_notice"))
+        _shares("calendar", self, ("year_amplitude", "campaign_discounts"))
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """How people differ: their price class, how often and how evenly they buy, how soon they leave, how often they look."""
+
+    price_classes: tuple[str, ...]
+    price_class_shares: tuple[float, ...]
+    price_elasticities: tuple[float, ...]
+    regions: tuple[str, ...]
+    growth: float
+    buys_at_once: float
+    rate_shape: float
+    rate_mean: float
+    gap_names: tuple[str, ...]
+    gap_shapes: tuple[float, ...]
+    gap_shares: tuple[float, ...]
+    leaving_shape: float
+    leaving_scale_days: float
+    visit_shape: float
+    visit_mean: float
+
+    def __post_init__(self) -> None:
+        for name, wanted in (("price_class_shares", self.price_classes), ("price_elasticities", self.price_classes)):
+            _lengths(f"people.{name}", getattr(self, name), len(wanted))
+        for name in ("gap_names", "gap_shares"):
+            _lengths(f"people.{name}", getattr(self, name), len(self.gap_shapes))
+        for name in ("price_class_shares", "gap_shares"):
+            if abs(sum(getattr(self, name)) - 1) > 1e-9:
+                raise SettingsError(f"people.{name} sums to {sum(getattr(self, name)):g}.", "Shares sum to 1.", "Mend them.")
+        _shares("people", self, ("price_class_shares", "gap_shares", "buys_at_once"))
+        _above_zero(
+            "people", self,
+            ("growth", "rate_shape", "rate_mean", "gap_shapes", "leaving_shape", "leaving_scale_days", "visit_shape", "visit_mean"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Assortment:
+    """What the shop sells, and how strongly people keep to their favourite categories."""
+
+    items: int
+    categories: int
+    brands: int
+    price_median: float
+    price_spread: float
+    popularity: float
+    taste_first: float
+    taste_second: float
+
+    def __post_init__(self) -> None:
+        _above_zero("assortment", self, ("items", "categories", "brands", "price_median", "popularity"))
+        _shares("assortment", self, ("taste_first", "taste_second"))
+        if self.categories > self.items or self.taste_first + self.taste_second > 1:
+            raise SettingsError(
+                f"{self.items} items in {self.categories} categories, tastes of {self.taste_first:g} and {self.taste_second:g}.",
+                "Every category needs an item, and both tastes together are at most 1.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """What one visit holds: lines, quantities, and the views and carts on the way."""
+
+    lines_mean: float
+    quantity_median: float
+    quantity_spread_people: float
+    quantity_spread_lines: float
+    views_per_line: float
+    cart_share: float
+    views_per_visit: float
+    visit_cart_share: float
+    funnel_minutes: float
+    dwell_median_s: float
+    dwell_spread: float
+
+    def __post_init__(self) -> None:
+        _shares("basket", self, ("cart_share", "visit_cart_share"))
+        _above_zero("basket", self, ("quantity_median", "funnel_minutes", "dwell_median_s"))
+        for name in ("lines_mean", "views_per_line", "views_per_visit"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"basket.{name} is {getattr(self, name):g}.", "It is a mean of counts from 1 on.", "Give at least 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Afterwards:
+    """What follows a purchase: reviews and refunds, some days later."""
+
+    review_share: float
+    review_median_days: float
+    review_text_share: float
+    refund_share: float
+    refund_median_days: float
+    delay_spread: float
+
+    def __post_init__(self) -> None:
+        _shares("afterwards", self, ("review_share", "review_text_share", "refund_share"))
+        _above_zero("afterwards", self, ("review_median_days", "refund_median_days"))
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong in the log: late rows and missing values always, duplicates and bots only in a dirty log."""
+
+    late_share: float
+    late_median_minutes: float
+    late_spread: float
+    late_days_share: float
+    lateness_days: float
+    item_missing: float
+    price_missing: float
+    channel_missing: float
+    duplicates: float
+    bots: float
+    bot_views: int
+
+    def __post_init__(self) -> None:
+        _shares("faults", self, ("late_share", "late_days_share", "item_missing", "price_missing", "channel_missing", "duplicates", "bots"))
+        _above_zero("faults", self, ("late_median_minutes", "lateness_days", "bot_views"))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Everything that makes one shop differ from another.
+
+    Change single values with ``dataclasses.replace``: a shop with other parameters has another hash.
+    """
+
+    calendar: Calendar
+    people: Population
+    assortment: Assortment
+    basket: Basket
+    afterwards: Afterwards
+    faults: Faults
+
+    @classmethod
+    def of(cls, tables: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Return the parameters that these tables (one per part) spell out.
+
+        Raises
+        ------
+        SettingsError
+            When a value is missing, unknown or impossible.
+        """
+        parts = {
+            "calendar": Calendar, "people": Population, "assortment": Assortment, "basket": Basket,
+            "afterwards": Afterwards, "faults": Faults,
+        }  # fmt: skip
+        made: dict[str, Any] = {}
+        for name, part in parts.items():
+            given, known = dict(tables.get(name, {})), {field.name for field in fields(part)}
+            if given.keys() != known:
+                raise SettingsError(
+                    f"The part [{name}] of the shop has {', '.join(sorted(given.keys() - known)) or 'nothing'} too much and lacks "
+                    f"{', '.join(sorted(known - given.keys())) or 'nothing'}.",
+                    f"It consists of {', '.join(sorted(known))}.",
+                )
+            made[name] = part(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+        return cls(**made)
+
+    @classmethod
+    def frozen(cls, name: str = "shop") -> Self:
+        """Return a set of parameters of the frozen file: "shop", or "retailrocket" for the size of that data set.
+
+        Raises
+        ------
+        UsageError
+            When the file has no such set.
+        DamagedError
+            When the values are not those whose hash is recorded.
+        """
+        if name not in FROZEN:
+            raise UsageError(f"There is no simulated shop {name!r}.", f"There are: {', '.join(FROZEN)}.", "Name one of them.")
+        text = resources.files("whenbuy.ingest.simulated").joinpath("shop.toml").read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+        changed = tables[name] if name != "shop" else {}
+        found = cls.of({part: values | changed.get(part, {}) for part, values in tables["shop"].items()})
+        if found.sha256 != FROZEN[name]:
+            raise DamagedError(
+                f"The parameters of the simulated shop {name!r} have the sha256 {found.sha256}.",
+                f"The recorded one is {FROZEN[name]}: forecasts scored on it could not be compared any more.",
+                "Restore shop.toml; to experiment, pass simulate() parameters of your own.",
+            )
+        return found
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all values: two shops with the same one follow the same laws."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def _lengths(name: str, values: tuple[object, ...], wanted: int) -> None:
+    if len(values) != wanted:
+        raise SettingsError(f"{name} has {len(values)} values.", f"{wanted} are needed.", "Add or remove some.")
+
+
+def _above_zero(part: str, settings: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not all(value > 0 for value in _many(getattr(settings, name))):
+            raise SettingsError(f"{part}.{name} is {getattr(settings, name)}.", "It must be above 0.", "Give another value.")
+
+
+def _shares(part: str, settings: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not all(0 <= value <= 1 for value in _many(getattr(settings, name))):
+            raise SettingsError(f"{part}.{name} is {getattr(settings, name)}.", "It is a share from 0 to 1.", "Give another value.")
+
+
+def _many(value: Any) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
