@@ -220,9 +220,8 @@ class Future:
         return self._scan(kind, column)[2]
 
     def first_order(self, column: str, kind: str = "purchase") -> Floats:
-        """Return the sum of a column over the first order of each window (n), NaN where there is none."""
-        first, _, _, total = self._scan(kind, column)
-        return np.where(first == MISSING, np.nan, total)
+        """Return the sum of a column over the first order of each window (n), NaN where there is none or nothing of it is known."""
+        return self._scan(kind, column)[3]
 
     def _scan(self, kind: str, column: str | None = None) -> tuple[Instants, Ints, Floats, Floats]:
         log = self._history.log
@@ -233,7 +232,7 @@ class Future:
             log.offsets, log.time, none if log.by_time is None else log.by_time, log.kind, log.code(kind), heads, values,
             self.keys.code, self.start, self.end,
         )  # fmt: skip
-        return found[0], found[1], found[2] / scale, found[3] / scale
+        return found[0], found[1], found[2] / scale, np.where(found[3] == MISSING, np.nan, found[3] / scale)
 
 
 @kernel
@@ -273,10 +272,10 @@ def _scan_windows(
     offsets: Ints, time: Instants, by_time: Ints, kinds: Kinds, kind: int, heads: Ints, values: Ints,
     code: Codes, start: Instants, end: Instants,
 ) -> tuple[Instants, Ints, Ints, Ints]:  # fmt: skip
-    """Return per window: first instant, number of orders, sum of the values, sum over the first order."""
+    """Return per window: first instant, number of orders, sum of the values, sum over the first order (MISSING where none is known)."""
     n = len(code)
     first, orders = np.full(n, MISSING, np.int64), np.zeros(n, np.int64)
-    total, first_total = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    total, first_total = np.zeros(n, np.int64), np.full(n, MISSING, np.int64)
     for i in range(n):
         if code[i] >= len(offsets) - 1:
             continue
@@ -292,5 +291,6 @@ def _scan_windows(
             orders[i] += heads[row] if len(heads) else 1
             if len(values) and values[row] != MISSING:
                 total[i] += values[row]
-                first_total[i] += values[row] if orders[i] <= 1 else 0
+                if orders[i] <= 1:
+                    first_total[i] = values[row] + (first_total[i] if first_total[i] != MISSING else 0)
     return first, orders, total, first_total

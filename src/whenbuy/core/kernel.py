@@ -29,8 +29,8 @@ def cache_folder() -> Path:
 def kernel(function: F) -> F:
     """Return the function compiled at its first call; the loop means what it says, only faster.
 
-    Numba's cache looks at the kernel's own file alone, but a kernel is compiled with those that it calls: so its name in the cache says from
-    which contents of its folder it was made. A kernel may call others of its own folder only.
+    Numba's cache looks at the kernel's own file alone, but a kernel is compiled with those that it calls: so its name in the cache says
+    from which contents of its folder it was made. A kernel may call others of its own folder only.
     """
     function.__qualname__ += f"-{_contents(Path(function.__code__.co_filename).parent):08x}"
     return cast("F", numba.njit(cache=True)(function))

@@ -16,13 +16,15 @@ A feature is declared once, as frozen data::
     ))
     table = spec.table(history.before(keys))
 
-The spec is what a model stores (``TYPES`` lists its classes for the codec); it is compiled for each log that it meets. `sweep` answers millions
-of keys, `seek` a few anywhere, `Live` one event or one user at a time. A shop's own feature is a frozen dataclass with a ``name`` and a method
-``measure(self, to: Builder)`` that says which counts, sums, squares and folds it needs and how they are read; all three engines then run it.
+The spec is what a model stores (``TYPES`` lists its classes for the codec); it is compiled for each log that it meets. `sweep` answers
+millions of keys, `seek` a few anywhere, `Live` one event or one user at a time. A shop's own feature is a frozen dataclass with a ``name``
+and a method ``measure(self, to: Builder)`` that says which counts, sums, squares and folds it needs and how they are read; all three
+engines then run it.
 
-What counts, in every engine: the events known strictly before the cutoff, each at ``min(time, known_at)``; windows are [at - length, at) before
-the instant ``at`` of reading. Of a user with more than 4,096 known events only the newest 4,096 in the order of time keep their exact instant;
-the older ones count from the start of their UTC day. Totals are integers until they are read; decayed rates are folded in the order of knowledge.
+What counts, in every engine: the events known strictly before the cutoff, each at ``min(time, known_at)``; windows are [at - length, at)
+before the instant ``at`` of reading. Of a user with more than 4,096 known events only the newest 4,096 in the order of time keep their
+exact instant; the older ones count from the start of their UTC day. Totals are integers until they are read; decayed rates are folded in
+the order of knowledge.
 """
 
 from __future__ import annotations
@@ -57,16 +59,16 @@ from whenbuy.features.spec import (
 from whenbuy.features.sweep import sweep
 
 __all__ = [
-    "TYPES", "Builder", "Calendar", "Context", "Count", "Decayed", "Deviation", "Feature", "Features", "First", "FirstOrder", "Frequency", "Gaps",
-    "Holiday", "Last", "LastOrder", "Live", "Mean", "Orders", "Payday", "Program", "Rate", "Recency", "Share", "Sum", "Tenure",
+    "TYPES", "Builder", "Calendar", "Context", "Count", "Decayed", "Deviation", "Feature", "Features", "First", "FirstOrder", "Frequency",
+    "Gaps", "Holiday", "Last", "LastOrder", "Live", "Mean", "Orders", "Payday", "Program", "Rate", "Recency", "Share", "Sum", "Tenure",
     "default_features", "seek", "sweep",
 ]  # fmt: skip
 
 TYPES: Final[dict[str, type]] = {
     made.__name__: made
     for made in (
-        Calendar, Context, Count, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps, Holiday, Last, LastOrder, Mean, Orders, Payday,
-        Rate, Recency, Share, Sum, Tenure,
+        Calendar, Context, Count, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps, Holiday, Last, LastOrder, Mean, Orders,
+        Payday, Rate, Recency, Share, Sum, Tenure,
     )
 }  # fmt: skip
 """The classes of a spec by name, for the codec."""

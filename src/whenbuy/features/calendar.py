@@ -50,7 +50,10 @@ class Payday:
         month = days.astype("datetime64[D]").astype("datetime64[M]")
         wait = np.full(len(days), np.inf)
         for later in (0, 1):
-            first, following = (month + later).astype("datetime64[D]").astype(np.int64), (month + later + 1).astype("datetime64[D]").astype(np.int64)
+            first, following = (
+                (month + later).astype("datetime64[D]").astype(np.int64),
+                (month + later + 1).astype("datetime64[D]").astype(np.int64),
+            )
             for day in self.days:
                 until = np.minimum(first + day - 1, following - 1) - days
                 wait = np.where((until >= 0) & (until < wait), until, wait)
@@ -75,17 +78,19 @@ class Holiday:
         try:
             return np.array([(date.fromisoformat(day) - date(1970, 1, 1)).days for day in self.dates], np.int64)
         except ValueError as error:
-            raise SettingsError(f"The holidays {self.dates} were given.", "A holiday is an ISO date such as '2017-12-25'.", "Write it that way.") from error
+            raise SettingsError(
+                f"The holidays {self.dates} were given.", "A holiday is an ISO date such as '2017-12-25'.", "Write it that way."
+            ) from error
 
 
 def _weekday(days: Ints, wave: Literal["sin", "cos"]) -> Floats:
-    circle = np.array([getattr(math, wave)(2 * math.pi * day / 7) for day in range(7)])
+    circle: Floats = np.array([getattr(math, wave)(2 * math.pi * day / 7) for day in range(7)])
     return circle[(days + 3) % 7]
 
 
 def _day_of_month(days: Ints) -> Floats:
-    day = days.astype("datetime64[D]")
-    return (day - day.astype("datetime64[M]").astype("datetime64[D]")).astype(np.float64) + 1
+    first: Ints = days.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return (days - first + 1).astype(np.float64)
 
 
 _PARTS: Final[dict[str, ByDay]] = {

@@ -33,11 +33,11 @@ _MOST_KINDS: Final = 16
 def default_features(log: EventLog) -> Features:
     """Return a spec for the kinds and columns that a log has.
 
-    Always: ``recency_days``, ``frequency``, ``tenure_days`` (of orders), ``event_recency_days``, ``event_tenure_days``, ``orders_7d`` … ``orders_365d``,
-    ``orders_decay_4d`` … ``orders_decay_128d`` (orders per day), ``gap_mean_days``, ``gap_deviation_days``, ``gap_last_days``, ``weekday_sin``,
-    ``weekday_cos``. With amounts: ``first_amount``, ``last_amount``, ``mean_amount`` (per order), ``spend_28d`` … ``spend_365d``. With unit prices:
-    their mean, the user's price level. For each further kind (the first 16): its count in 7, 28 and 84 days and the days since the last one;
-    for views also the orders per view.
+    Always: ``recency_days``, ``frequency``, ``tenure_days`` (of orders), ``event_recency_days``, ``event_tenure_days``, ``orders_7d`` …
+    ``orders_365d``, ``orders_decay_4d`` … ``orders_decay_128d`` (orders per day), ``gap_mean_days``, ``gap_deviation_days``,
+    ``gap_last_days``, ``weekday_sin``, ``weekday_cos``. With amounts: ``first_amount``, ``last_amount``, ``mean_amount`` (per order),
+    ``spend_28d`` … ``spend_365d``. With unit prices: their mean, the user's price level. For each further kind (the first 16): its count in
+    7, 28 and 84 days and the days since the last one; for views also the orders per view.
     """
     spec: list[Feature] = [
         Recency("purchase", name="recency_days"),
@@ -61,7 +61,7 @@ def default_features(log: EventLog) -> Features:
         spec.append(Mean("unit_price", name="unit_price_mean"))
     others = [kind for kind in log.kinds if kind != "purchase"][:_MOST_KINDS]
     for kind in others:
-        spec += [*(Count(kind, window) for window in _OTHERS), Recency(kind)]
+        spec += [*(Count(kind, window) for window in _OTHERS), Count(kind, name=f"{kind}_count"), Recency(kind)]
     if "view" in others:
         spec.append(Rate(Orders("84d"), Count("view", "84d"), name="orders_per_view_84d"))
     return Features(tuple(spec))

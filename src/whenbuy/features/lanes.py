@@ -1,15 +1,15 @@
 """Lanes and folds: how one event counts, and how features are read out. Every engine calls these kernels, so they cannot drift apart.
 
 An event is added to *lanes*: integers that can be updated both ways (counts, sums, squares), and to *folds*, which depend on the order in
-which events became known (first, last, gaps, decayed rates). ``totals`` holds the lanes of each window one after the other, from the shortest
-to the longest, and those of all time behind them; ``state`` and ``decays`` hold the folds.
+which events became known (first, last, gaps, decayed rates). ``totals`` holds the lanes of each window one after the other, from the
+shortest to the longest, and those of all time behind them; ``state`` and ``decays`` hold the folds.
 """
 
 from __future__ import annotations
 
 import math
 from decimal import Decimal, localcontext
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 
@@ -17,19 +17,19 @@ from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
 from whenbuy.core.kernel import kernel
 
 HEAVY: Final = 4096
-"""How many of a user's newest events (in the order of time) keep their exact instant; the older ones count from the start of their UTC day."""
+"""So many of a user's newest events (by time) keep their exact instant; the older ones count from the start of their UTC day."""
 
 COUNT, SUM, KNOWN, SQUARE = 0, 1, 2, 3
 """Lanes: events; the sum of a column; events in which it is known; the sum of its squares (two lanes: multiples of 2**32, and the rest)."""
 
 LATEST, EARLIEST, FIRST, LAST, LAST_NAME, HEAD, LINE, FIRST_HEAD, FIRST_LINE, GAP, DECAY = range(11)
-"""Folds: greatest and least time; first and last known number; last known name; sum over the last order and over the first one (its head, its
-further lines); gaps; a decayed count."""
+"""Folds: greatest and least time; first and last known number; last known name; sum over the last order and over the first one (its head,
+its further lines); gaps; a decayed count."""
 
 RATIO, DEVIATION, REPEATS, SINCE, VALUE, NAME, GAP_MEAN, GAP_DEVIATION, GAP_LAST, DECAYED = range(10)
 """Ways to read a feature; plain totals are read before them."""
 
-ZERO, PLUS, MINUS = np.int64(0), np.int64(1), np.int64(-1)
+ZERO, PLUS, MINUS = cast("int", np.int64(0)), cast("int", np.int64(1)), cast("int", np.int64(-1))
 """Numbers for calls between kernels: a bare 0 or 1 would compile the kernel once more, for that very number."""
 
 _ONES = 2**32 - 1
@@ -50,9 +50,11 @@ class Code(NamedTuple):
         Lengths of the windows in microseconds (w), rising.
     width
         Number of lanes.
+    units
+        What an event of each kind adds to each lane whatever its columns say (kinds x width): the plain counts.
     lane_first, lanes
-        An event of kind k is added to the lanes ``lane_first[k] : lane_first[k + 1]``; a row says action, lane, column, and the column and code
-        that a filter asks for (-1: no filter).
+        An event of kind k is also added by the steps ``lane_first[k] : lane_first[k + 1]``; a row says action, lane, column, and the column
+        and code that a filter asks for (-1: no filter).
     fold_first, folds
         The same for folds: action, slot, column, filter column, filter code, decay.
     halflives
@@ -69,6 +71,7 @@ class Code(NamedTuple):
 
     windows: Ints
     width: int
+    units: Ints
     lane_first: Ints
     lanes: Ints
     fold_first: Ints
@@ -83,8 +86,19 @@ class Code(NamedTuple):
 
 
 def pack(code: Code) -> tuple[Ints, Floats]:
-    """Return the code as two flat arrays: a call from Python costs by the number of its arrays, and `unpack` costs next to nothing."""
-    integers = [code.windows, code.lane_first, code.lanes, code.fold_first, code.folds, code.empty, code.plain, code.reads, code.names]
+    """Return the code as two flat arrays: a call from Python costs by the number of arrays, `unpack` next to nothing."""
+    integers = [
+        code.windows,
+        code.units,
+        code.lane_first,
+        code.lanes,
+        code.fold_first,
+        code.folds,
+        code.empty,
+        code.plain,
+        code.reads,
+        code.names,
+    ]
     sizes = [code.width, *(part.size for part in integers), len(code.halflives), len(code.scales)]
     reals = [code.halflives, code.scales, code.factors.ravel()]
     return np.concatenate([np.array(sizes, np.int64), *(part.ravel() for part in integers)]), np.concatenate(reals)
@@ -93,19 +107,19 @@ def pack(code: Code) -> tuple[Ints, Floats]:
 @kernel
 def unpack(integers: Ints, reals: Floats) -> Code:
     """Return the code that was packed."""
-    end = np.cumsum(integers[1:10]) + 12
-    halflives, scales = integers[10], integers[10] + integers[11]
+    end = np.cumsum(integers[1:11]) + 13
+    halflives, scales = integers[11], integers[11] + integers[12]
     return Code(
-        integers[12 : end[0]], integers[0], integers[end[0] : end[1]], integers[end[1] : end[2]].reshape((-1, 5)),
-        integers[end[2] : end[3]], integers[end[3] : end[4]].reshape((-1, 6)), reals[:halflives], integers[end[4] : end[5]],
-        integers[end[5] : end[6]].reshape((-1, 2)), reals[halflives:scales], integers[end[6] : end[7]].reshape((-1, 6)),
-        reals[scales:].reshape((-1, 2)), integers[end[7] : end[8]],
+        integers[13 : end[0]], integers[0], integers[end[0] : end[1]].reshape((-1, max(integers[0], 1))), integers[end[1] : end[2]],
+        integers[end[2] : end[3]].reshape((-1, 5)), integers[end[3] : end[4]], integers[end[4] : end[5]].reshape((-1, 6)),
+        reals[:halflives], integers[end[5] : end[6]], integers[end[6] : end[7]].reshape((-1, 2)), reals[halflives:scales],
+        integers[end[7] : end[8]].reshape((-1, 6)), reals[scales:].reshape((-1, 2)), integers[end[8] : end[9]],
     )  # fmt: skip
 
 
 @kernel
 def halve(x: float) -> float:
-    """Return 2**-x for x >= 0, 0 beyond 1,022: from basic operations only, so it has the same bits on every machine (error < 1e-16 relative)."""
+    """Return 2**-x for x >= 0, 0 beyond 1,022; of basic operations only, so it has the same bits everywhere (relative error < 4e-16)."""
     step = math.floor(x * 64.0 + 0.5)
     if step >= 65_408.0:
         return 0.0
@@ -158,19 +172,28 @@ def worth(action: int, value: int) -> tuple[int, int]:
 
 @kernel
 def add(
-    lanes: Ints, lane_first: Ints, kind: Ints, values: Ints, events: Ints, begin: int, end: int, sign: int, totals: Ints, row: int, base: int
+    code: Code, kind: Ints, values: Ints, events: Ints, begin: int, end: int, sign: int, totals: Ints, row: int, window: int, last: int
 ) -> None:
-    """Add to the lanes at ``base`` of one row of totals (sign 1), or take away (-1): the listed events, or without a list those in between."""
+    """Add events to (sign 1) or take them from (-1) one row of totals, for the windows before ``last``.
+
+    The events are the listed ones at begin … end, or without a list those in between.
+    """
+    width, units, lane_first, lanes = code.width, code.units, code.lane_first, code.lanes
     for i in range(begin, end):
         event = events[i] if len(events) else i
-        for lane in range(lane_first[kind[event]], lane_first[kind[event] + 1]):
-            column, where = lanes[lane, 2], lanes[lane, 3]
-            if where >= 0 and values[where, event] != lanes[lane, 4]:
+        k = kind[event]
+        for base in range(window * width, last * width, max(width, 1)):
+            for lane in range(width):
+                totals[row, base + lane] += sign * units[k, lane]
+        for step in range(lane_first[k], lane_first[k + 1]):
+            column, where = lanes[step, 2], lanes[step, 3]
+            if where >= 0 and values[where, event] != lanes[step, 4]:
                 continue
-            more, next_more = worth(lanes[lane, 0], values[column, event] if column >= 0 else 0)
-            totals[row, base + lanes[lane, 1]] += sign * more
-            if next_more:
-                totals[row, base + lanes[lane, 1] + 1] += sign * next_more
+            more, next_more = worth(lanes[step, 0], values[column, event] if column >= 0 else 0)
+            for place in range(window * width + lanes[step, 1], last * width, width):
+                totals[row, place] += sign * more
+                if next_more:
+                    totals[row, place + 1] += sign * next_more
 
 
 @kernel
@@ -215,7 +238,7 @@ def fold(  # noqa: C901 - one loop: a call per event would cost more than what i
                         state[row, slot + 3] += high
                         state[row, slot + 4] += low
                         state[row, slot + 5] = gap
-                elif action == FIRST_HEAD or action == FIRST_LINE:
+                elif action in (FIRST_HEAD, FIRST_LINE):
                     state[row, slot + 1] += action == FIRST_HEAD
                     if state[row, slot + 1] <= 1:
                         state[row, slot] = joined(old, values[folds[step, 2], event])
@@ -301,7 +324,7 @@ def read_out(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instants
             row, known = key - begin, 0.0
             if way <= REPEATS:
                 known = _of_totals(way, totals[row, a], totals[row, b], totals[row, c], totals[row, d], factor, other)
-            elif way == GAP_MEAN or way == GAP_DEVIATION or way == GAP_LAST:
+            elif way in (GAP_MEAN, GAP_DEVIATION, GAP_LAST):
                 known = _of_gaps(way, state[row, a + 1], state[row, a + 2], state[row, a + 3], state[row, a + 4], state[row, a + 5])
             elif way == NAME:
                 known = math.nan if state[row, a] == MISSING else float(names[b + state[row, a]] if state[row, a] < c else d)

@@ -19,9 +19,9 @@ _CHUNK: Final = 1 << 17
 class Live:
     """The state of every user, kept so that an event costs O(1) amortised and any instant can be read exactly.
 
-    The windows' own events are the state: each event that lies in the longest window is kept with its time, its kind and the columns that the
-    spec needs (16 B, and 8 B per column), and each window has a pointer to the first event that has not left it. Beyond 4,096 events the oldest
-    merge into UTC day tiles and the user is heavy.
+    The windows' own events are the state: each event that lies in the longest window is kept with its time, its kind and the columns that
+    the spec needs (16 B, and 8 B per column), and each window has a pointer to the first event that has not left it. Beyond 4,096 events
+    the oldest merge into UTC day tiles and the user is heavy.
 
     Events of a user come in the order in which they became known. Reads may go on in time (silence) and back again, down to the user's last
     known event: the pointers walk both ways, and nothing is dropped that a permitted read could need.
@@ -77,7 +77,7 @@ class Live:
         kind
             What ``program.kind`` says of it.
         values
-            The columns that ``program.columns`` names, as the log stores them: codes (-1 for none) and counts of 1/scale (MISSING for none).
+            The columns that ``program.columns`` names, as the log stores them: codes (-1: none) and counts of 1/scale (MISSING: none).
 
         Raises
         ------
@@ -129,9 +129,12 @@ class Live:
         out: Singles = self._by_day(at).copy()
         done = ring.read(self._integers, self._reals, self._users, self._memory, user, len(self.program.columns), at, out)
         if done == ring.BACKWARD:
-            raise LeakError("A user was to be read as of an instant at or before an event that the state already holds.",
-                            "What is known now was not known then.", "Read as of a later instant, or use the sweep.")  # fmt: skip
-        return out[0]
+            raise LeakError(
+                "A user was to be read as of an instant at or before an event that the state already holds.",
+                "What is known now was not known then.",
+                "Read as of a later instant, or use the sweep.",
+            )
+        return np.ravel(out)
 
     def _by_day(self, at: int) -> Singles:
         """Return a row with the features of the calendar, which change at the shop's midnight."""
@@ -158,5 +161,8 @@ class Live:
 
 
 def _out_of_order() -> UsageError:
-    return UsageError("An event was entered that became known before one that the state already holds.",
-                      "Events of a user come in the order in which they became known.", "Give a late event the instant at which it arrived.")  # fmt: skip
+    return UsageError(
+        "An event was entered that became known before one that the state already holds.",
+        "Events of a user come in the order in which they became known.",
+        "Give a late event the instant at which it arrived.",
+    )

@@ -35,7 +35,9 @@ def window_length(window: str) -> int:
     """
     parts = re.fullmatch(r"([1-9][0-9]{0,5})([hdw])", window)
     if parts is None:
-        raise SettingsError(f"The window {window!r} is not a length.", "A window is a number and h, d or w: '12h', '30d', '4w'.", "Write it that way.")
+        raise SettingsError(
+            f"The window {window!r} is not a length.", "A window is a number and h, d or w: '12h', '30d', '4w'.", "Write it that way."
+        )
     return int(parts[1]) * _UNITS[parts[2]]
 
 
@@ -87,9 +89,13 @@ class Program:
     def refuse(self, past: Past) -> None:
         """Raise UsageError when a past is not about users of this program's log."""
         if past._history.log is not self.log:
-            raise UsageError("Features were compiled for one log and asked about another.", "Codes differ from log to log.", "Compile them again.")
+            raise UsageError(
+                "Features were compiled for one log and asked about another.", "Codes differ from log to log.", "Compile them again."
+            )
         if past.keys.entity != "user":
-            raise UsageError(f"Features of each {past.keys.entity} were asked for.", "Only users have a history of their own.", "Ask about users.")
+            raise UsageError(
+                f"Features of each {past.keys.entity} were asked for.", "Only users have a history of their own.", "Ask about users."
+            )
 
     def kind(self, name: str, *, head: bool = True) -> int:
         """Return the code under which the kernels know a kind of event; a further line of an order (not its head) has one of its own.
@@ -101,7 +107,9 @@ class Program:
         """
         code = self.log.code(name)
         if code < 0:
-            raise UsageError(f"The kind {name!r} is not in this log.", f"It has: {', '.join(self.log.kinds)}.", "Compile for a log that has it.")
+            raise UsageError(
+                f"The kind {name!r} is not in this log.", f"It has: {', '.join(self.log.kinds)}.", "Compile for a log that has it."
+            )
         return code if head else len(self.log.kinds)
 
     def read(self, rows: slice | Ints) -> tuple[Instants, Ints, Ints]:
@@ -146,6 +154,7 @@ class Builder:
     _lanes: dict[tuple[object, ...], int] = field(default_factory=dict)
     _folds: dict[tuple[object, ...], int] = field(default_factory=dict)
     _width: int = 0
+    _units: list[tuple[int, int]] = field(default_factory=list)
     _steps: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
     _fold_steps: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
     _empty: list[int] = field(default_factory=list)
@@ -244,7 +253,9 @@ class Builder:
             place[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
         else:
             place = np.empty(0, np.int64)
-        self._reads.append((lanes.NAME, self._named(name), (self.name_of(column, kind), len(self._known_names), len(place), len(names)), (1.0, 1.0)))
+        self._reads.append(
+            (lanes.NAME, self._named(name), (self.name_of(column, kind), len(self._known_names), len(place), len(names)), (1.0, 1.0))
+        )
         self._known_names.extend(place.tolist())
 
     def by_day(self, name: str, measure: ByDay) -> None:
@@ -273,13 +284,19 @@ class Builder:
         if column not in self.log.columns:
             return -1
         if self.log.columns[column].dictionary is not None:
-            raise ColumnError(f"A feature asks for the numbers of {column!r}, which holds names.", "Sums and means need numbers.", "Count by name instead.")
+            raise ColumnError(
+                f"A feature asks for the numbers of {column!r}, which holds names.",
+                "Sums and means need numbers.",
+                "Count by name instead.",
+            )
         return self._columns.setdefault(column, len(self._columns))
 
     def _dictionary(self, column: str) -> Dictionary:
         dictionary = self.log.columns[column].dictionary
         if dictionary is None:
-            raise ColumnError(f"A feature asks for the names in {column!r}, which holds numbers.", "A filter needs a column of names.", "Sum it instead.")
+            raise ColumnError(
+                f"A feature asks for the names in {column!r}, which holds numbers.", "A filter needs a column of names.", "Sum it instead."
+            )
         return dictionary
 
     def _coded(self, column: str) -> int:
@@ -306,12 +323,23 @@ class Builder:
             passes = self._filter(where)
             if passes is not None and (column is None or place >= 0):
                 for kind in kinds:
-                    self._steps.setdefault(kind, []).append((action, self._width, place, *passes))
+                    if action == lanes.COUNT and where is None:
+                        self._units.append((kind, self._width))
+                    else:
+                        self._steps.setdefault(kind, []).append((action, self._width, place, *passes))
             self._width += 2 if action == lanes.SQUARE else 1
         return self._lanes[key]
 
     def _fold(
-        self, action: int, kinds: tuple[int, ...], slots: int, column: int = 0, where: Where | None = None, *, decay: int = 0, slot: int = -1
+        self,
+        action: int,
+        kinds: tuple[int, ...],
+        slots: int,
+        column: int = 0,
+        where: Where | None = None,
+        *,
+        decay: int = 0,
+        slot: int = -1,
     ) -> int:
         key = (action, kinds, column, where, decay, slot)
         if key not in self._folds:
@@ -343,12 +371,16 @@ class Builder:
             return window * self._width + part.lane
 
         reads = [(way, column, *(list(map(place, parts)) + [0] * 4)[:4]) for way, column, parts, _ in self._reads]
+        units = np.zeros((len(self.log.kinds) + 1, self._width), np.int64)
+        for kind, lane in self._units:
+            units[kind, lane] = 1
+        kinds = len(self.log.kinds) + 1
         code = lanes.Code(
-            np.array(lengths, np.int64), self._width, *_by_kind(self._steps, len(self.log.kinds) + 1, 5),
-            *_by_kind(self._fold_steps, len(self.log.kinds) + 1, 6), np.array([days * DAY for _, days in self._decays], np.float64), np.array(self._empty, np.int64),
-            np.array([(column, place(total)) for column, total in self._plain], np.int64).reshape(-1, 2),
-            np.array([total.scale for _, total in self._plain], np.float64), np.array(reads, np.int64).reshape(-1, 6),
-            np.array([factors for *_, factors in self._reads], np.float64).reshape(-1, 2), np.array(self._known_names, np.int64),
+            _ints(lengths), self._width, units, *_by_kind(self._steps, kinds, 5), *_by_kind(self._fold_steps, kinds, 6),
+            np.array([days * DAY for _, days in self._decays], np.float64), _ints(self._empty),
+            _ints([(column, place(total)) for column, total in self._plain]).reshape(-1, 2),
+            np.array([total.scale for _, total in self._plain], np.float64), _ints(reads).reshape(-1, 6),
+            np.array([factors for *_, factors in self._reads], np.float64).reshape(-1, 2), _ints(self._known_names),
         )  # fmt: skip
         return Program(tuple(self.names), self.log, self.clock, code, tuple(self._columns), tuple(self._by_day))
 
@@ -357,4 +389,8 @@ def _by_kind(steps: dict[int, list[tuple[int, ...]]], kinds: int, width: int) ->
     """Return the steps of all kinds in one array, and where each kind's begin (kinds + 1)."""
     listed = [step for kind in range(kinds) for step in steps.get(kind, [])]
     first = np.cumsum([0, *(len(steps.get(kind, [])) for kind in range(kinds))])
-    return first.astype(np.int64), np.array(listed, np.int64).reshape(-1, width)
+    return first.astype(np.int64), _ints(listed).reshape(-1, width)
+
+
+def _ints(listed: Sequence[int] | Sequence[tuple[int, ...]]) -> Ints:
+    return np.array(listed, np.int64)

@@ -1,13 +1,13 @@
 """The ring: how the live engine keeps each user's newest events, so that they can leave every window one by one.
 
-All of it is two arrays. ``users`` has a row per user: bookkeeping, totals, state, decays (their bits) and the leave pointers. ``memory`` holds
-blocks of events in the order of time (time, kind, values: 16 B and 8 B per column each) and of day tiles (UTC day, lanes). Its first cells are
-the end of what is used and, by kind of block and size, the first block given back; free blocks are linked through their first cell.
+All of it is two arrays. ``users`` has a row per user: bookkeeping, totals, state, decays (their bits) and the leave pointers. ``memory``
+holds blocks of events in the order of time (time, kind, values: 16 B and 8 B per column each) and of day tiles (lanes, UTC day). Its first
+cells are the end of what is used and, by kind of block and size, the first block given back; these are linked through their first cells.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 
@@ -19,10 +19,10 @@ DONE, FULL, BACKWARD = range(3)
 """What a kernel says: done; the memory must grow first, nothing was changed; that instant lies before what is known."""
 
 LAST_KNOWN, RING, ROOM, FIRST, EVENTS, TILE, TILE_ROOM, TILES, BOOK = range(9)
-"""A user's bookkeeping: last known_at; her block of events, its room, the first event in it, events; her block of tiles, its room, tiles."""
+"""A user's bookkeeping: last known_at; block of events, its room, the first event in it, events; block of tiles, its room, tiles."""
 
 HEADER: Final = 65
-_EVENTS_FREE, _TILES_FREE = np.int64(1), np.int64(33)
+_EVENTS_FREE, _TILES_FREE = cast("int", np.int64(1)), cast("int", np.int64(33))
 
 
 class User(NamedTuple):
@@ -74,7 +74,7 @@ def _events(memory: Ints, book: Ints, columns: int) -> Ints:
 
 @kernel
 def _tiles(memory: Ints, book: Ints, width: int) -> Ints:
-    """Return a user's block of tiles: a row is a day and its lanes."""
+    """Return a user's block of tiles: a row is the lanes of a day, and the day."""
     return memory[book[TILE] : book[TILE] + (1 + width) * book[TILE_ROOM]].reshape((book[TILE_ROOM], 1 + width))
 
 
@@ -90,7 +90,7 @@ def _size(room: int) -> int:
 def _take(memory: Ints, free: int, room: int, width: int) -> int:
     """Return the start of a block for ``room`` (a power of two) items, 0 where the memory has none."""
     place = free + _size(room)
-    block = memory[place]
+    block: int = memory[place]
     if block:
         memory[place] = memory[block]
     elif memory[0] + room * width <= len(memory):
@@ -140,41 +140,39 @@ def _make_room(code: Code, memory: Ints, book: Ints, columns: int) -> int:
 
 
 @kernel
-def _count(code: Code, user: User, kind: Ints, values: Ints, begin: int, end: int, sign: int, window: int) -> None:
-    """Add some events to a window, or take them away."""
-    if end > begin:
-        add(code.lanes, code.lane_first, kind, values, user.book[:0], begin, end, sign, user.totals, ZERO, window * code.width)
+def _first_before(leave: Ints, place: int) -> int:
+    """Return the shortest window that an item at this place of the ring (or of the tiles) has not left; all longer ones hold it too."""
+    window = 0
+    while window < len(leave) and leave[window] > place:
+        window += 1
+    return window
 
 
 @kernel
 def _pop(code: Code, user: User, events: Ints) -> None:
     """Take the oldest event out of the ring, and out of the windows that still hold it."""
-    book, event = user.book, user.book[FIRST]
-    for window in range(len(code.windows)):
-        if user.leave[window] > 0:
-            user.leave[window] -= 1
-        else:
-            _count(code, user, events[1], events[2:], event, event + 1, MINUS, window)
+    book, windows = user.book, len(code.windows)
+    held, event = _first_before(user.leave, ZERO), book[FIRST]
+    if held < windows:
+        add(code, events[1], events[2:], book[:0], event, event + 1, MINUS, user.totals, ZERO, held, windows)
+    for window in range(held):
+        user.leave[window] -= 1
     book[FIRST] += 1
     book[EVENTS] -= 1
 
 
 @kernel
-def _forget(code: Code, memory: Ints, user: User, events: Ints, horizon: int) -> None:
-    """Drop what no permitted read can find in a window: events and tiles at or before the horizon."""
-    book, width = user.book, code.width
-    while book[EVENTS] and events[0, book[FIRST]] <= horizon:
-        _pop(code, user, events)
-    if not book[TILES]:
-        return
-    tiles, gone = _tiles(memory, book, width), 0
-    while gone < book[TILES] and tiles[gone, 0] * DAY <= horizon:
+def _forget_tiles(code: Code, tiles: Ints, user: User, horizon: int) -> None:
+    """Drop the tiles at or before the horizon."""
+    book, width, gone = user.book, code.width, 0
+    while gone < book[TILES] and tiles[gone, width] * DAY <= horizon:
+        held = _first_before(user.tile_leave, ZERO)
         for window in range(len(code.windows)):
-            if user.tile_leave[window] > 0:
+            if window < held:
                 user.tile_leave[window] -= 1
             else:
                 for lane in range(width):
-                    user.totals[0, window * width + lane] -= tiles[gone, 1 + lane]
+                    user.totals[0, window * width + lane] -= tiles[gone, lane]
         gone += 1
     if gone:
         for i in range(book[TILES] - gone):
@@ -184,25 +182,25 @@ def _forget(code: Code, memory: Ints, user: User, events: Ints, horizon: int) ->
 
 
 @kernel
-def _tile(code: Code, memory: Ints, user: User, time: int, kind: Ints, values: Ints, event: int) -> None:
-    """Merge an event into the tile of its UTC day, and into the windows that hold the tile."""
-    book, day, tiles = user.book, time // DAY, _tiles(memory, user.book, code.width)
+def _tile(code: Code, tiles: Ints, user: User, time: int, kind: Ints, values: Ints, event: int) -> None:
+    """Merge an event into the tile of its UTC day, and into the windows that hold the tile; there is room."""
+    book, day, width = user.book, time // DAY, code.width
     i = book[TILES]
-    while i > 0 and tiles[i - 1, 0] >= day:
+    while i > 0 and tiles[i - 1, width] >= day:
         i -= 1
-    if i == book[TILES] or tiles[i, 0] != day:
+    held = _first_before(user.tile_leave, i)
+    if i == book[TILES] or tiles[i, width] != day:
         for j in range(book[TILES], i, -1):
-            for cell in range(1 + code.width):
+            for cell in range(1 + width):
                 tiles[j, cell] = tiles[j - 1, cell]
-        tiles[i] = 0
-        tiles[i, 0] = day
+        for lane in range(width):
+            tiles[i, lane] = 0
+        tiles[i, width] = day
         book[TILES] += 1
-        for window in range(len(code.windows)):
-            user.tile_leave[window] += i < user.tile_leave[window]
-    add(code.lanes, code.lane_first, kind, values, book[:0], event, event + 1, PLUS, tiles, i, PLUS)
-    for window in range(len(code.windows)):
-        if i >= user.tile_leave[window]:
-            _count(code, user, kind, values, event, event + 1, PLUS, window)
+        for window in range(held):
+            user.tile_leave[window] += 1
+    add(code, kind, values, book[:0], event, event + 1, PLUS, tiles, i, ZERO, PLUS)
+    add(code, kind, values, book[:0], event, event + 1, PLUS, user.totals, ZERO, held, len(code.windows))
 
 
 @kernel
@@ -213,39 +211,42 @@ def _remember(code: Code, memory: Ints, user: User, events: Ints, time: int, kin
     while place > book[FIRST] and events[0, place - 1] > time:
         place -= 1
     if book[EVENTS] == HEAVY:
-        oldest = book[FIRST]
+        oldest, tiles = book[FIRST], _tiles(memory, book, code.width)
         if place == oldest:
-            _tile(code, memory, user, time, kind, values, event)
+            _tile(code, tiles, user, time, kind, values, event)
             return
-        _tile(code, memory, user, events[0, oldest], events[1], events[2:], oldest)
+        _tile(code, tiles, user, events[0, oldest], events[1], events[2:], oldest)
         _pop(code, user, events)
     for row in range(len(events)):
         for i in range(book[FIRST] + book[EVENTS], place, -1):
             events[row, i] = events[row, i - 1]
         events[row, place] = time if row == 0 else kind[event] if row == 1 else values[row - 2, event]
     book[EVENTS] += 1
-    for window in range(len(code.windows)):
-        if place - book[FIRST] < user.leave[window]:
-            user.leave[window] += 1
-        else:
-            _count(code, user, kind, values, event, event + 1, PLUS, window)
+    held = _first_before(user.leave, place - book[FIRST])
+    for window in range(held):
+        user.leave[window] += 1
+    add(code, kind, values, book[:0], event, event + 1, PLUS, user.totals, ZERO, held, len(code.windows))
 
 
 @kernel
 def _enter(code: Code, memory: Ints, user: User, known_at: int, time: Instants, kind: Ints, values: Ints, event: int) -> int:
     """Enter one event; return what became of it."""
-    if known_at < user.book[LAST_KNOWN]:
+    book = user.book
+    if known_at < book[LAST_KNOWN]:
         return BACKWARD
     windows, columns = len(code.windows), len(values)
-    if windows and _make_room(code, memory, user.book, columns) == FULL:
+    if windows and _make_room(code, memory, book, columns) == FULL:
         return FULL
-    user.book[LAST_KNOWN] = known_at
-    _count(code, user, kind, values, event, event + 1, PLUS, windows)
+    book[LAST_KNOWN] = known_at
+    add(code, kind, values, book[:0], event, event + 1, PLUS, user.totals, ZERO, windows, windows + 1)
     if len(code.folds):
         fold(code, kind, time, values, event, np.full(1, event + 1), ZERO, PLUS, user.state, user.decays, ZERO)
     if windows:
-        events, horizon = _events(memory, user.book, columns), known_at - code.windows[windows - 1]
-        _forget(code, memory, user, events, horizon)
+        events, horizon = _events(memory, book, columns), known_at - code.windows[windows - 1]
+        while book[EVENTS] and events[0, book[FIRST]] <= horizon:
+            _pop(code, user, events)
+        if book[TILES]:
+            _forget_tiles(code, _tiles(memory, book, code.width), user, horizon)
         if time[event] > horizon:
             _remember(code, memory, user, events, time[event], kind, values, event)
     return DONE
@@ -272,28 +273,36 @@ def feed(
 
 
 @kernel
-def _move(code: Code, memory: Ints, user: User, columns: int, at: int) -> None:
-    """Move the leave pointers to where they stand at an instant, forward or back."""
-    book, width, totals = user.book, code.width, user.totals
-    events, tiles, head = _events(memory, book, columns), _tiles(memory, book, width), book[FIRST]
+def _move(code: Code, user: User, events: Ints, at: int) -> None:
+    """Move the ring's leave pointers to where they stand at an instant, forward or back."""
+    head, n = user.book[FIRST], user.book[EVENTS]
     for window in range(len(code.windows)):
-        edge, base, i = at - code.windows[window], window * width, user.leave[window]
-        while i < book[EVENTS] and events[0, head + i] < edge:
+        edge, left = at - code.windows[window], user.leave[window]
+        i = left
+        while i < n and events[0, head + i] < edge:
             i += 1
-        _count(code, user, events[1], events[2:], head + user.leave[window], head + i, MINUS, window)
         while i > 0 and events[0, head + i - 1] >= edge:
             i -= 1
-        _count(code, user, events[1], events[2:], head + i, head + user.leave[window], PLUS, window)
-        user.leave[window] = i
-        i = user.tile_leave[window]
-        while i < book[TILES] and tiles[i, 0] * DAY < edge:
+        if i != left:
+            sign, begin, end = (MINUS, left, i) if i > left else (PLUS, i, left)
+            add(code, events[1], events[2:], user.book[:0], head + begin, head + end, sign, user.totals, ZERO, window, window + 1)
+            user.leave[window] = i
+
+
+@kernel
+def _move_tiles(code: Code, user: User, tiles: Ints, at: int) -> None:
+    """Move the tiles' leave pointers to where they stand at an instant, forward or back."""
+    width, n = code.width, user.book[TILES]
+    for window in range(len(code.windows)):
+        edge, base, i = at - code.windows[window], window * width, user.tile_leave[window]
+        while i < n and tiles[i, width] * DAY < edge:
             for lane in range(width):
-                totals[0, base + lane] -= tiles[i, 1 + lane]
+                user.totals[0, base + lane] -= tiles[i, lane]
             i += 1
-        while i > 0 and tiles[i - 1, 0] * DAY >= edge:
+        while i > 0 and tiles[i - 1, width] * DAY >= edge:
             i -= 1
             for lane in range(width):
-                totals[0, base + lane] += tiles[i, 1 + lane]
+                user.totals[0, base + lane] += tiles[i, lane]
         user.tile_leave[window] = i
 
 
@@ -304,6 +313,8 @@ def read(integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, col
     user = _open(code, users[who])
     if at <= user.book[LAST_KNOWN]:
         return BACKWARD
-    _move(code, memory, user, columns, at)
+    _move(code, user, _events(memory, user.book, columns), at)
+    if user.book[TILES]:
+        _move_tiles(code, user, _tiles(memory, user.book, code.width), at)
     read_out(code, user.totals, user.state, user.decays, np.full(1, at), np.zeros(1, np.int64), ZERO, PLUS, out)
     return DONE

@@ -51,7 +51,7 @@ def seek_rows(
 @kernel
 def _add_nested(code: Code, time: Instants, kind: Ints, values: Ints, first: int, last: int, at: int, totals: Ints) -> None:
     """Add each event to the shortest window that holds it; what a window holds, all longer ones hold."""
-    lanes, lane_first, windows, width = code.lanes, code.lane_first, code.windows, code.width
+    windows, width = code.windows, code.width
     coarse_time, coarse_event = _last_coarse(time, first, last)
     one = np.zeros(1, np.int64)
     for event in range(first, last):
@@ -62,7 +62,7 @@ def _add_nested(code: Code, time: Instants, kind: Ints, values: Ints, first: int
         while window > 0 and instant >= at - windows[window - 1]:
             window -= 1
         one[0] = event
-        add(lanes, lane_first, kind, values, one, ZERO, PLUS, PLUS, totals, ZERO, window * width)
+        add(code, kind, values, one, ZERO, PLUS, PLUS, totals, ZERO, window, window + 1)
     for place in range(width, totals.shape[1]):
         totals[0, place] += totals[0, place - width]
 

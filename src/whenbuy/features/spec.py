@@ -1,8 +1,8 @@
 """The declarative spec: what a feature measures, as frozen data. A spec is stored with the model that learned from it.
 
-A window such as ``30d`` is the half-open stretch [at - 30 days, at) before the instant at which the past is read; no window means all time. A
-filter ``where=("category", "MEAT")`` keeps the events that have that name in that column. Lines of one order count once wherever orders are
-meant. A kind, a column or a name that a log does not know matches nothing: counts and sums are 0, everything else is NaN.
+A window such as ``30d`` is the half-open stretch [at - 30 days, at) before the instant at which the past is read; no window means all
+time. A filter ``where=("category", "MEAT")`` keeps the events that have that name in that column. Lines of one order count once wherever
+orders are meant. What a log does not know (a kind, column or name) matches nothing: counts, sums and decayed rates are 0, the rest is NaN.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ class LastOrder:
 class Gaps:
     """Days between events of a kind, in the order in which they became known; between orders, for purchases.
 
-    A late event enters with a gap of 0. Gaps are counted in whole milliseconds. NaN before the second event (the deviation: before the third).
+    A late event enters with a gap of 0. Gaps are counted in whole milliseconds. NaN before the second event (deviation: before the third).
     """
 
     statistic: Literal["mean", "deviation", "last"]
@@ -308,7 +308,10 @@ _GAPS: Final = {"mean": lanes.GAP_MEAN, "deviation": lanes.GAP_DEVIATION, "last"
 
 @dataclass(frozen=True, slots=True)
 class Decayed:
-    """Events of a kind (orders, for purchases) per day, each weighted by 2**(-age / half-life): a steady rate reads as itself, 0 where none was."""
+    """Events of a kind (orders, for purchases) per day, each weighted by 2**(-age / half-life).
+
+    A steady rate reads as itself; 0 where there was no event.
+    """
 
     kind: str
     halflife_days: float
@@ -316,7 +319,9 @@ class Decayed:
 
     def __post_init__(self) -> None:
         if not 0 < self.halflife_days < math.inf:
-            raise SettingsError(f"A half-life of {self.halflife_days} days was asked for.", "It must be above 0.", "Say how many days halve a weight.")
+            raise SettingsError(
+                f"A half-life of {self.halflife_days} days was asked for.", "It must be above 0.", "Say how many days halve a weight."
+            )
         settle(self, self.kind, "decay", f"{self.halflife_days:g}d")
 
     def measure(self, to: Builder) -> None:
@@ -327,7 +332,7 @@ class Decayed:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the last event of a kind took place: the position of its name in ``names``, their number for any other name, NaN for none known."""
+    """Where the last event of a kind took place: the position of its name in ``names``, their number for any other, NaN for none known."""
 
     column: str
     names: tuple[str, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, fold, re
 from whenbuy.features.program import Program
 
 _PREFIX_LIMIT: Final = 1 << 22
-"""The lanes after each event of a user are kept while they are fewer numbers than this (32 MiB); for longer histories events leave one by one."""
+"""The lanes after each event of a user are kept while they are fewer numbers than this (32 MiB); else events leave one by one."""
 
 _BATCH: Final = 128
 """So many keys are read out at once, feature by feature."""
@@ -65,6 +65,7 @@ def lay_out(start: Ints, stop: Ints) -> tuple[slice | Ints, Ints, Ints]:
     run = np.flatnonzero(np.append(True, np.diff(begin) > 0))
     run_start, run_stop = begin[run], np.maximum.reduceat(stop[filled], run)
     length = run_stop - run_start
+    rows: slice | Ints
     if 2 * length.sum() >= run_stop[-1] - run_start[0]:
         shift, rows = np.full(len(filled), run_start[0]), slice(int(run_start[0]), int(run_stop[-1]))
     else:
@@ -72,6 +73,28 @@ def lay_out(start: Ints, stop: Ints) -> tuple[slice | Ints, Ints, Ints]:
         shift, rows = np.repeat(moved, np.diff(np.append(run, len(filled)))), np.repeat(moved, length) + np.arange(length.sum())
     first[filled], last[filled] = begin - shift, stop[filled] - shift
     return rows, first, last
+
+
+class Walk(NamedTuple):
+    """Where the sweep stands in the events of a user with late ones.
+
+    Parameters
+    ----------
+    order, rank
+        The events by time, and the position of each in that order.
+    leave
+        Per window: the first position that has not left it.
+    cursor
+        How many events have entered; how many positions count by the day; how many events beyond these have entered.
+    listed
+        Room to list events.
+    """
+
+    order: Ints
+    rank: Ints
+    leave: Ints
+    cursor: Ints
+    listed: Ints
 
 
 @kernel
@@ -82,8 +105,8 @@ def sweep_rows(
     width, windows = code.width, len(code.windows)
     totals = np.zeros((_BATCH, (windows + 1) * width), np.int64)
     state, decays = np.zeros((_BATCH, len(code.empty)), np.int64), np.zeros((_BATCH, len(code.halflives)))
-    prefix, leave, order, rank = np.zeros(0, np.int64), np.zeros(windows, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    cursor, batch, used, lo = np.zeros(3, np.int64), ZERO, ZERO, ZERO
+    prefix, leave, cursor = np.zeros(0, np.int64), np.zeros(windows, np.int64), np.zeros(3, np.int64)
+    walk, batch, used, lo = Walk(prefix, prefix, leave, cursor, prefix), ZERO, ZERO, ZERO
     while lo < len(start):
         hi = lo + 1
         while hi < len(start) and start[hi] == start[lo] and stop[hi] >= stop[hi - 1]:
@@ -96,17 +119,17 @@ def sweep_rows(
         if ordered:
             if size > len(prefix):
                 prefix = np.zeros(min(2 * size, _PREFIX_LIMIT), np.int64)
-            _fill_prefix(code.lanes, code.lane_first, kind, values, first, last, width, prefix)
+            _fill_prefix(code, kind, values, first, last, prefix)
         else:
             order = first + np.argsort(time[first:last], kind="mergesort")
-            rank = _rank(order, first)
+            walk = Walk(order, _rank(order, first), leave, cursor, np.empty(len(order), np.int64))
         seen = first
         while lo < hi:
             n = min(hi - lo, _BATCH - used)
             if ordered:
-                _ordered_totals(code.windows, width, time, prefix, first, stop, at, lo, lo + n, leave, totals, used)
+                _ordered_totals(code, time, prefix, first, stop, at, lo, lo + n, leave, totals, used)
             else:
-                _late_totals(code, time, kind, values, order, rank, first, stop, at, lo, lo + n, leave, cursor, totals, used)
+                _late_totals(code, time, kind, values, walk, first, stop, at, lo, lo + n, totals, used)
             if len(code.empty):
                 if seen == first:
                     _copy(code.empty, state[used])
@@ -132,10 +155,10 @@ def _copy(source: Ints | Floats, target: Ints | Floats) -> None:
 @kernel
 def _in_order(time: Instants, first: int, last: int) -> bool:
     """Return whether these events became known in the order in which they happened."""
-    for event in range(first + 1, last):
-        if time[event] < time[event - 1]:
-            return False
-    return True
+    event = first + 1
+    while event < last and time[event] >= time[event - 1]:
+        event += 1
+    return event >= last
 
 
 @kernel
@@ -148,41 +171,42 @@ def _rank(order: Ints, first: int) -> Ints:
 
 
 @kernel
-def _fill_prefix(lanes: Ints, lane_first: Ints, kind: Ints, values: Ints, first: int, last: int, width: int, prefix: Ints) -> None:
+def _fill_prefix(code: Code, kind: Ints, values: Ints, first: int, last: int, prefix: Ints) -> None:
     """Keep the lanes of one user after each event: those after i events stand at ``i * width``."""
+    width, units, lane_first, lanes = code.width, code.units, code.lane_first, code.lanes
     prefix[:width] = 0
     base = 0
     for event in range(first, last):
-        for i in range(base, base + width):
-            prefix[i + width] = prefix[i]
+        k = kind[event]
+        for lane in range(width):
+            prefix[base + width + lane] = prefix[base + lane] + units[k, lane]
         base += width
-        for lane in range(lane_first[kind[event]], lane_first[kind[event] + 1]):
-            column, where = lanes[lane, 2], lanes[lane, 3]
-            if where >= 0 and values[where, event] != lanes[lane, 4]:
+        for step in range(lane_first[k], lane_first[k + 1]):
+            column, where = lanes[step, 2], lanes[step, 3]
+            if where >= 0 and values[where, event] != lanes[step, 4]:
                 continue
-            more, next_more = worth(lanes[lane, 0], values[column, event] if column >= 0 else 0)
-            prefix[base + lanes[lane, 1]] += more
+            more, next_more = worth(lanes[step, 0], values[column, event] if column >= 0 else 0)
+            prefix[base + lanes[step, 1]] += more
             if next_more:
-                prefix[base + lanes[lane, 1] + 1] += next_more
+                prefix[base + lanes[step, 1] + 1] += next_more
 
 
 @kernel
 def _ordered_totals(
-    windows: Ints, width: int, time: Instants, prefix: Ints, first: int, stop: Ints, at: Instants, lo: int, hi: int, leave: Ints, totals: Ints, row: int
-) -> None:
+    code: Code, time: Instants, prefix: Ints, first: int, stop: Ints, at: Instants, lo: int, hi: int, leave: Ints, totals: Ints, row: int
+) -> None:  # fmt: skip
     """Fill the totals of some keys of a user whose events came in time: a window is the difference of two prefixes."""
-    for key in range(lo, hi):
-        known, fresh = (stop[key] - first) * width, max(first, stop[key] - HEAVY)
-        for window in range(len(windows)):
-            edge = at[key] - windows[window]
-            event = _leave(time, first, fresh, stop[key], edge, leave[window])
-            leave[window] = event
-            left, base = (event - first) * width, window * width
+    windows, width = code.windows, code.width
+    for window in range(len(windows) + 1):
+        base = window * width
+        for key in range(lo, hi):
+            event = first
+            if window < len(windows):
+                event = _leave(time, first, max(first, stop[key] - HEAVY), stop[key], at[key] - windows[window], leave[window])
+                leave[window] = event
+            known, left = (stop[key] - first) * width, (event - first) * width
             for lane in range(width):
-                totals[row, base + lane] = prefix[known + lane] - prefix[left + lane]
-        for lane in range(width):
-            totals[row, len(windows) * width + lane] = prefix[known + lane]
-        row += 1
+                totals[row + key - lo, base + lane] = prefix[known + lane] - prefix[left + lane]
 
 
 @kernel
@@ -195,59 +219,77 @@ def _leave(time: Instants, first: int, fresh: int, stop: int, edge: int, event: 
         while event > first and event <= fresh and time[event - 1] >= day_edge:
             event -= 1
     if event >= fresh:
-        while event < stop and time[event] < edge:
-            event += 1
+        event = _skip(time, event, stop, edge)
         while event > fresh and time[event - 1] >= edge:
             event -= 1
     return event
 
 
 @kernel
-def _late_totals(
-    code: Code, time: Instants, kind: Ints, values: Ints, order: Ints, rank: Ints, first: int, stop: Ints, at: Instants, lo: int, hi: int,
-    leave: Ints, cursor: Ints, totals: Ints, row: int,
-) -> None:  # fmt: skip
-    """Fill the totals of some keys of a user with late events (or a very long history), on top of those of the key before.
+def _skip(time: Instants, event: int, stop: int, edge: int) -> int:
+    """Return the first event from here on that is not before the edge; an unsigned place needs no look for negative ones."""
+    place, end = np.uint64(event), np.uint64(stop)
+    while place < end and time[place] < edge:
+        place += np.uint64(1)
+    return int(np.int64(place))
 
-    Events enter in the order of knowledge and leave in the order of time. The cursor holds how many have entered, how many of the first ones
-    in the order of time count by the day, and how many that entered count exactly.
+
+@kernel
+def _late_totals(
+    code: Code, time: Instants, kind: Ints, values: Ints, walk: Walk, first: int, stop: Ints, at: Instants, lo: int, hi: int,
+    totals: Ints, row: int,
+) -> None:  # fmt: skip
+    """Fill the totals of some keys of a user with late events (or a very long history), each on top of those of the key before.
+
+    Events enter in the order of knowledge and leave in the order of time.
     """
-    lanes, lane_first, windows, width = code.lanes, code.lane_first, code.windows, code.width
-    listed = np.empty(len(order), np.int64)
     for key in range(lo, hi):
-        enter, known = first + cursor[0], stop[key]
         if key > lo:
-            _copy(totals[row - 1], totals[row])
-        elif cursor[0] == 0:
+            _copy(totals[row], totals[row + 1])
+            row += 1
+        elif walk.cursor[0] == 0:
             totals[row] = 0
-        for window in range(len(windows) + 1):
-            n = ZERO
-            for event in range(enter, known):
-                if window == len(windows) or rank[event - first] >= leave[window]:
-                    listed[n] = event
-                    n += 1
-            add(lanes, lane_first, kind, values, listed, ZERO, n, PLUS, totals, row, window * width)
+        _enter_late(code, kind, values, walk, first, stop[key], totals, row)
+        for window in range(len(code.windows)):
+            _leave_late(code, time, kind, values, walk, stop[key], at[key] - code.windows[window], window, totals, row)
+
+
+@kernel
+def _enter_late(code: Code, kind: Ints, values: Ints, walk: Walk, first: int, known: int, totals: Ints, row: int) -> None:
+    """Enter what became known, into the windows that it has not left already."""
+    enter, windows = first + walk.cursor[0], len(code.windows)
+    for window in range(windows + 1):
+        n = ZERO
         for event in range(enter, known):
-            cursor[2] += rank[event - first] >= cursor[1]
-        cursor[0] = known - first
-        while cursor[2] > HEAVY:
-            cursor[2] -= order[cursor[1]] < known
-            cursor[1] += 1
-        for window in range(len(windows)):
-            edge, position, n = at[key] - windows[window], leave[window], ZERO
-            day_edge = -(-edge // DAY) * DAY
-            while position < len(order) and time[order[position]] < (day_edge if position < cursor[1] else edge):
-                if order[position] < known:
-                    listed[n] = order[position]
-                    n += 1
-                position += 1
-            add(lanes, lane_first, kind, values, listed, ZERO, n, MINUS, totals, row, window * width)
-            n = ZERO
-            while position > 0 and time[order[position - 1]] >= (day_edge if position <= cursor[1] else edge):
-                position -= 1
-                if order[position] < known:
-                    listed[n] = order[position]
-                    n += 1
-            add(lanes, lane_first, kind, values, listed, ZERO, n, PLUS, totals, row, window * width)
-            leave[window] = position
-        row += 1
+            if window == windows or walk.rank[event - first] >= walk.leave[window]:
+                walk.listed[n] = event
+                n += 1
+        add(code, kind, values, walk.listed, ZERO, n, PLUS, totals, row, window, window + 1)
+    for event in range(enter, known):
+        walk.cursor[2] += walk.rank[event - first] >= walk.cursor[1]
+    walk.cursor[0] = known - first
+    while walk.cursor[2] > HEAVY:
+        walk.cursor[2] -= walk.order[walk.cursor[1]] < known
+        walk.cursor[1] += 1
+
+
+@kernel
+def _leave_late(
+    code: Code, time: Instants, kind: Ints, values: Ints, walk: Walk, known: int, edge: int, window: int, totals: Ints, row: int
+) -> None:
+    """Move one window's edge, forward or back, past events that are known."""
+    order, position, day_edge, n = walk.order, walk.leave[window], -(-edge // DAY) * DAY, ZERO
+    while position < len(order) and time[order[position]] < (day_edge if position < walk.cursor[1] else edge):
+        if order[position] < known:
+            walk.listed[n] = order[position]
+            n += 1
+        position += 1
+    add(code, kind, values, walk.listed, ZERO, n, MINUS, totals, row, window, window + 1)
+    n = ZERO
+    while position > 0 and time[order[position - 1]] >= (day_edge if position <= walk.cursor[1] else edge):
+        position -= 1
+        if order[position] < known:
+            walk.listed[n] = order[position]
+            n += 1
+    add(code, kind, values, walk.listed, ZERO, n, PLUS, totals, row, window, window + 1)
+    walk.leave[window] = position

@@ -54,16 +54,20 @@ class Coder:
         out[:] = names.rechunk().cast(own).to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
 
     def _encode_categories(self, names: pl.Series, out: Codes) -> None:
-        seen = names.drop_nulls().unique(maintain_order=True)
-        own, code = seen.to_physical().to_numpy(), np.empty(len(seen), np.int32)
-        self._encode_text(seen.cast(pl.String), code)
-        table = np.full(int(own.max(initial=0)) + 2, -1, np.int32)
-        table[own] = code
-        out[:] = table[names.to_physical().cast(pl.Int64).fill_null(len(table) - 1).to_numpy()]
+        own = names.to_physical()
+        absent = own.is_null().to_numpy() if own.null_count() else _NO_MASK
+        own = own.cast(pl.Int64).fill_null(0)
+        highest = own.max()
+        rank = np.full(1 + (highest if isinstance(highest, int) else 0), -1, np.int32)
+        first = np.empty(len(rank), np.int64)
+        seen = _rank(own.to_numpy(), absent, rank, first, out)
+        code = np.full(seen + 1, -1, np.int32)  # the last one answers for rank -1
+        self._encode_text(names.gather(first[:seen]).cast(pl.String), code[:seen])
+        np.take(code, out, out=out, mode="wrap")
 
 
 class _Numbers:
-    """Codes of whole numbers: a hash table with open addressing, half full at most."""
+    """Codes of whole numbers: a hash table of codes with open addressing, half full at most."""
 
     def __init__(self) -> None:
         self._slots, self._ids, self._known = _slots(_FIRST_CAPACITY), np.empty(_FIRST_CAPACITY, np.int64), 0
@@ -86,13 +90,13 @@ class _Numbers:
 
     def _grow(self) -> None:
         ids = self._ids
-        self._slots, self._ids = _slots(4 * len(ids)), np.empty(4 * len(ids), np.int64)
+        self._slots, self._ids = _slots(2 * len(ids)), np.empty(2 * len(ids), np.int64)
         _encode(ids, _NO_MASK, 0, self._slots, self._ids, 0, np.empty(len(ids), np.int32))
 
 
-def _slots(capacity: int) -> Ints:
-    """Return an empty table for so many names: pairs of a number and its code, -1 where the slot is free."""
-    return np.full(4 * capacity, -1, np.int64)
+def _slots(capacity: int) -> Codes:
+    """Return an empty table for so many names: the code in each slot, -1 where it is free."""
+    return np.full(2 * capacity, -1, np.int32)
 
 
 def _whole(values: pl.Series) -> pl.Series | None:
@@ -102,9 +106,9 @@ def _whole(values: pl.Series) -> pl.Series | None:
 
 
 @kernel
-def _encode(values: Ints, absent: Bools, row: int, slots: Ints, ids: Ints, known: int, out: Codes) -> tuple[int, int]:
+def _encode(values: Ints, absent: Bools, row: int, slots: Codes, ids: Ints, known: int, out: Codes) -> tuple[int, int]:
     """Write codes from ``row`` on; return the row at which the table was full (or the end) and how many names are known."""
-    mask = len(slots) // 2 - 1
+    mask = len(slots) - 1
     for i in range(row, len(values)):
         if len(absent) and absent[i]:
             out[i] = -1
@@ -112,14 +116,35 @@ def _encode(values: Ints, absent: Bools, row: int, slots: Ints, ids: Ints, known
         value = values[i]
         place = value * 0x1E3779B97F4A7C15
         place = (place ^ (place >> 32)) & mask
-        while slots[2 * place + 1] >= 0 and slots[2 * place] != value:
+        code = slots[place]
+        while code >= 0 and ids[code] != value:
             place = (place + 1) & mask
-        code = slots[2 * place + 1]
+            code = slots[place]
         if code < 0:
             if known == len(ids):
                 return i, known
             code = known
-            slots[2 * place], slots[2 * place + 1], ids[known] = value, code, value
+            slots[place], ids[known] = code, value
             known += 1
         out[i] = code
     return len(values), known
+
+
+@kernel
+def _rank(values: Ints, absent: Bools, rank: Codes, first: Ints, out: Codes) -> int:
+    """Write each value's place in the order of first appearance, -1 where it is absent; return how many values there are.
+
+    ``rank`` holds the place of each value (-1 before), ``first`` the row in which each place appeared.
+    """
+    seen = 0
+    for i in range(len(values)):
+        if len(absent) and absent[i]:
+            out[i] = -1
+            continue
+        value = values[i]
+        if rank[value] < 0:
+            rank[value] = seen
+            first[seen] = i
+            seen += 1
+        out[i] = rank[value]
+    return seen

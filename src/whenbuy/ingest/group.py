@@ -11,7 +11,7 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.errors import EmptyError
 from whenbuy.core.kernel import kernel
 from whenbuy.core.log import ORDERS, Column, EventLog
-from whenbuy.ingest.lines import Lines
+from whenbuy.ingest.lines import Lines, blank
 from whenbuy.ingest.orders import orders
 
 Rows = Ints | Codes
@@ -86,14 +86,14 @@ def in_time(edges: Ints, time: Instants) -> Ints:
 
 def gather(values: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
     """Return the values of these rows."""
-    out = np.empty(len(rows), values.dtype)
+    out = blank(len(rows), values.dtype)
     _gather(values, rows, out)
     return out
 
 
 def _row_numbers(n: int) -> Rows:
     """Return room for the numbers of n rows: half the memory where they fit."""
-    return np.empty(n, np.int32) if n < 2**31 else np.empty(n, np.int64)
+    return blank(n, np.int32 if n < 2**31 else np.int64)
 
 
 @kernel

@@ -40,6 +40,8 @@ _GENERATION = re.compile(r"log-(\d{6,})")
 _EVENTS, _OFFSETS, _USERS = "events.arrow", "offsets.arrow", "users.arrow"
 _PROFILES = ("users", "items", "offers")
 _INSTANT = pa.timestamp("us", "UTC")
+_PIECE = 1 << 16
+"""Bytes that are hashed and written at a time: what has just been hashed is still in the processor's cache."""
 _TYPES = {8: np.uint8, 32: np.int32, 64: np.int64}
 _BROKEN = (KeyError, TypeError, ValueError, IndexError, pa.ArrowException, PolarsError, WhenbuyError)
 
@@ -211,9 +213,12 @@ class _Hashing:
 
     def write(self, data: Any) -> int:
         view = memoryview(data)
-        self.sha256.update(view)
+        for start in range(0, view.nbytes, _PIECE):
+            piece = view[start : start + _PIECE]
+            self.sha256.update(piece)
+            self._file.write(piece)
         self.bytes += view.nbytes
-        return self._file.write(view)
+        return view.nbytes
 
     def flush(self) -> None:
         """Nothing to do: the file itself is flushed once, at the end."""

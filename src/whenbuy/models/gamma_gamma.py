@@ -31,7 +31,10 @@ _SHAPE, _SCALE = (-7.0, 10.0), (-12.0, 12.0)
 
 @dataclass(frozen=True, slots=True)
 class GammaGamma:
-    """Gamma-Gamma over all orders of each customer, as of her latest training cutoff (columns frequency and mean_amount)."""
+    """Gamma-Gamma over all orders of each customer, as of her latest training cutoff (columns frequency and mean_amount).
+
+    Where two customers came back, it is fitted on those who did: they are the ones whose next orders it speaks of.
+    """
 
     levels: tuple[float, ...] = LEVELS
 
@@ -58,6 +61,8 @@ class GammaGamma:
                 "It needs two customers with amounts above zero.",
                 "Map the column of amounts, or fit on a longer history.",
             )
+        returned = usable & (orders > 1)
+        usable = returned if returned.sum() > 1 else usable
         weight = np.ones(len(last)) if last.weight is None else last.weight
         kinds, count = together(np.stack([orders, mean], axis=1)[usable], weight[usable])
         p, q, gamma = fit(kinds[:, 0], kinds[:, 1], count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,71 +9,13 @@ import numpy as np
 
 from whenbuy.core.arrays import DAY, Bools, Floats
 from whenbuy.core.errors import NotEnoughDataError
-from whenbuy.core.examples import Examples, Table
+from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.learner import refuse_leak
+from whenbuy.models.terms import Terms
 
-LEAN: Final = ("recency_days", "tenure_days", "frequency", "mean_amount", "first_amount", "last_amount")
-"""The features from which the lean terms are made; absent ones are passed over."""
 _BLOCK: Final = 1 << 16
 """How many person-periods are read at once: it bounds the memory."""
-CYCLIC: Final = ("_sin", "_cos")
-"""Endings of features that are already bounded and enter as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How features become the terms of the hazard, frozen at fit.
-
-    Time enters as log(1 + days / unit), where the unit is the shop's own typical gap between purchases: logarithms extrapolate
-    under silence, and a shop counted in weeks gives the same model as one counted in days. Recency, tenure, repeats and total
-    spend also enter as squares and products. The rich terms add the logarithm of every other feature of the table (cyclic ones as
-    they are).
-    """
-
-    unit_days: float
-    rich: bool
-    offset: Mapping[str, float]
-    """For every further feature, the size below which its differences no longer matter (added before the logarithm)."""
-    gappy: tuple[str, ...]
-    """The further features that are unknown for some: each has a flag of its own."""
-
-    @classmethod
-    def learn(cls, table: Table, *, rich: bool) -> Terms:
-        """Return the terms for a training table: the unit is the median over customers of the mean gap between purchases."""
-        repeats, span = table.column("frequency"), table.column("tenure_days") - table.column("recency_days")
-        gaps = (span / np.maximum(repeats, 1))[repeats > 0]
-        unit = float(np.median(gaps)) if len(gaps) else 7.0
-        offset, gappy = {}, []
-        for name in table.names if rich else ():
-            if name not in LEAN and not name.endswith(CYCLIC):
-                values = np.abs(table.column(name))
-                if np.isnan(values).any():
-                    gappy.append(name)
-                values = values[values > 0]
-                offset[name] = 0.1 * float(np.mean(values)) if len(values) else 1.0
-        return cls(max(unit, 1.0), rich, offset, tuple(gappy))
-
-    def matrix(self, table: Table) -> Floats:
-        """Return the terms of each row (n x terms), never NaN: what is unknown counts 0 and is flagged by a term of its own."""
-        never = np.isnan(table.column("recency_days"))
-        recency, tenure = (np.log1p(_known(table, name) / self.unit_days) for name in ("recency_days", "tenure_days"))
-        span = np.log1p(np.maximum(_known(table, "tenure_days") - _known(table, "recency_days"), 0) / self.unit_days)
-        repeats, single = np.log1p(_known(table, "frequency")), (_known(table, "frequency") == 0) & ~never
-        main = [recency, tenure, repeats]
-        terms = [*main, span, single * 1.0, never * 1.0, recency * single]
-        if "mean_amount" in table.names:
-            total = np.log1p(np.maximum(_known(table, "mean_amount"), 0) * (_known(table, "frequency") + 1))
-            main.append(total)
-            terms += [total, *(np.log1p(np.maximum(_known(table, name), 0)) for name in LEAN[3:] if name in table.names)]
-        terms += [a * b for i, a in enumerate(main) for b in main[i:] if a is not tenure or b is not tenure]
-        for name, offset in self.offset.items():
-            value = table.column(name)
-            terms.append(np.sign(np.nan_to_num(value)) * np.log1p(np.abs(np.nan_to_num(value)) / offset))
-        terms += [np.isnan(table.column(name)) * 1.0 for name in self.gappy]
-        if self.rich:
-            terms += [np.nan_to_num(table.column(name)) for name in table.names if name.endswith(CYCLIC)]
-        return np.stack(terms, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +132,10 @@ class HazardModel:
         return TimeToEvent.of(examples.keys, grid, np.exp(-cumulative), cumulative, self.name, prior=prior, in_sample=in_sample)
 
 
-def _known(table: Table, name: str) -> Floats:
-    return np.nan_to_num(table.column(name)) if name in table.names else np.zeros(len(table))
-
-
 def _steps_between_cutoffs(train: Examples, step_days: float) -> int:
     """Return how many steps lie between two training cutoffs: each person-period is used once."""
     cutoffs = np.unique(train.keys.cutoff)
-    spacing = float(np.median(np.diff(cutoffs))) / DAY if len(cutoffs) > 1 else float(train.label("purchase").value.max())
+    spacing = float(np.median(np.diff(cutoffs))) / DAY if len(cutoffs) > 1 else float(train.label("purchase").value.max(initial=0.0))
     return max(1, round(spacing / step_days))
 
 

@@ -15,7 +15,7 @@ from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
 from whenbuy.core.question import Question
 from whenbuy.evaluate.scores import Comparison, compare
-from whenbuy.features import Features
+from whenbuy.features import Feature, Features
 from whenbuy.pipeline.build import people_at
 from whenbuy.pipeline.catalogue import floors
 from whenbuy.pipeline.forecaster import Forecaster
@@ -69,6 +69,7 @@ def backtest(
     weeks: int = 8,
     horizons: Sequence[float] = HORIZONS,
     features: Features | None = None,
+    further: Sequence[Feature] = (),
     seed: int = 0,
     closed: Sequence[date] = (),
     rounds: int = 500,
@@ -87,7 +88,7 @@ def backtest(
     longest = max(horizons)
     origins = rolling_origin(known.log.start, known.end, longest, known.clock, weeks, lateness_days=known.lateness_days)
     cutoffs: Instants = np.array([origin.cutoff for origin in origins], np.int64)
-    ours = fit(known, int(cutoffs[0]), horizons=horizons, features=features, seed=seed, closed=closed, say=say)
+    ours = fit(known, int(cutoffs[0]), horizons=horizons, features=features, further=further, seed=seed, closed=closed, say=say)
     floor = fit(known, int(cutoffs[0]), horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
     keys = people_at(known, cutoffs)
     say(f"scoring {len(keys):,} forecasts at {len(cutoffs)} cutoffs")

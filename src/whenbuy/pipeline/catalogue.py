@@ -17,14 +17,16 @@ def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.floors import KaplanMeier, PoissonRate
     from whenbuy.models.gamma_gamma import GammaGamma
     from whenbuy.models.hazard import PooledLogistic
+    from whenbuy.models.rolled_counts import MeanOfCounters, RolledCounts
 
     days = grid.days
     if answer == "amount":
         return (GlobalMean(), OwnMean(), GammaGamma())
     counters: tuple[Learner[Any], ...] = (PoissonRate(days), BgNbd(days), BgNbd(days, modified=True), ParetoNbd(days))
     if answer == "orders":
-        return counters
-    hazards = tuple(PooledLogistic(days, grid.step_days, rich=rich) for rich in (False, True))
+        rolled = RolledCounts(days)
+        return (*counters, rolled, MeanOfCounters((BgNbd(days), rolled)))
+    hazards = tuple(PooledLogistic(days, grid.step_days, rich=rich, max_rows=most) for rich, most in ((False, 800_000), (True, 300_000)))
     return (*counters, KaplanMeier(days), *hazards)
 
 
@@ -36,12 +38,12 @@ def floors(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
 def types() -> Mapping[str, type]:
     """Return every type that a stored model may be made of, by name: nothing else is ever made from a file."""
     from whenbuy import clean, features
-    from whenbuy.models import amount_floors, buy_till_you_die, floors, gamma_gamma, hazard
+    from whenbuy.models import amount_floors, buy_till_you_die, floors, gamma_gamma, hazard, prepared, rolled_counts, terms
     from whenbuy.pipeline import forecaster
 
     homes: tuple[Mapping[str, type], ...] = (
         features.TYPES, clean.LEARNED, amount_floors.TYPES, buy_till_you_die.TYPES, floors.TYPES, gamma_gamma.TYPES, hazard.TYPES,
-        forecaster.TYPES,
+        terms.TYPES, prepared.TYPES, rolled_counts.TYPES, forecaster.TYPES,
     )  # fmt: skip
     found: dict[str, type] = {}
     for name, kind in (pair for home in homes for pair in home.items()):

@@ -16,7 +16,7 @@ from whenbuy.core.forecast import Amount, TimeToEvent
 from whenbuy.core.history import History
 from whenbuy.core.learner import Learner, Model
 from whenbuy.core.question import Question
-from whenbuy.features import Features, default_features
+from whenbuy.features import Feature, Features, default_features
 from whenbuy.pipeline.build import panel
 from whenbuy.pipeline.catalogue import learners
 from whenbuy.pipeline.forecaster import Choice, Forecaster
@@ -26,7 +26,7 @@ from whenbuy.questions import NextAmount, NextPurchase, OrderCount
 
 HORIZONS = (7.0, 14.0, 28.0)
 """The horizons asked about unless the shop says otherwise, in days."""
-ROWS = 200_000
+ROWS = 1_000_000
 """Examples above this number are thinned by leaving out users: it bounds the time and the memory of a fit."""
 Say = Callable[[str], None]
 
@@ -42,6 +42,7 @@ def fit(
     *,
     horizons: Sequence[float] = HORIZONS,
     features: Features | None = None,
+    further: Sequence[Feature] = (),
     seed: int = 0,
     closed: Sequence[date] = (),
     candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = learners,
@@ -50,34 +51,37 @@ def fit(
     """Return what the history teaches up to a moment (its end, by default).
 
     Only what was known before the moment's local day is learned from. The candidates of the catalogue learn from the earlier cutoffs and
-    are compared on the later ones; the best of every answer then learns again from all of them. ``closed`` are the days on which the shop
-    says that nobody can buy.
+    are compared on the later ones; the best of every answer then learns again from all of them. ``features`` are by default those of the
+    kinds and columns known by then, with the ``further`` ones of the shop; ``closed`` are the days on which it says that nobody can buy.
+    Where no amount can be learned the answer goes without amounts, and a note says so.
 
     Raises
     ------
     NotEnoughDataError
         When nobody bought, or the log is too short for a single step.
     """
-    plan = _plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, seed)
+    plan = _plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed)
     train, valid = plan.parts()
     say(f"learning from {len(train):,} examples, choosing on {len(valid):,}")
     everything = plan.everything()
     models: dict[str, Model[Any]] = {}
     choices: list[Choice] = []
+    notes = [*plan.notes]
     for answer in plan.answers:
         say(f"choosing the model of {answer}")
         tried = [_try(answer, learner, train, valid, plan) for learner in candidates(answer, plan.grid)]
-        best = min((choice.value for _, choice in tried if np.isfinite(choice.value)), default=np.nan)
-        learner, winner = next(((one, choice) for one, choice in tried if choice.value == best), (None, None))
-        if learner is None:
+        learner, winner = _best(tried)
+        if learner is not None:
+            models[answer] = learner.fit(everything)
+        elif answer == "purchase":
             reasons = "; ".join(f"{choice.model}: {choice.note}" for _, choice in tried)
             raise NotEnoughDataError(
                 f"No model of {answer} could learn.", reasons, "Give a longer log, or check which events are purchases."
             )
-        models[answer] = learner.fit(everything)
+        notes += _warnings(answer, winner)
         choices += [replace(choice, chosen=choice is winner) for _, choice in tried]
     shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
-    return Forecaster(plan.features, plan.horizons, models, tuple(choices), plan.notes, plan.end, shut)
+    return Forecaster(plan.features, plan.horizons, models, tuple(choices), tuple(notes), plan.end, shut)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,27 +106,35 @@ class _Plan:
         return (*asked, NextAmount(longest)) if "amount" in self.answers else asked
 
     def parts(self) -> tuple[Examples, Examples]:
-        """Return the examples to learn from, and the later ones on which candidates are compared."""
-        split, later = self.split, np.union1d(self.split.valid, self.split.test)
+        """Return the examples to learn from, and the later ones on which candidates are compared.
+
+        Choosing needs two parts of the split, not three: what is chosen is judged by a backtest, which stands further back.
+        """
+        split = self.split
         if split.shares is not None:
             both = self._panel(self.history, split.train)
             learns = split.rows(both.keys, "train")
             return both.take(np.flatnonzero(learns)), both.take(np.flatnonzero(~learns))
-        boundary = split.censored_at("train")
-        return self._panel(self.history.cut(boundary), np.append(split.train, boundary)), self._panel(self.history, later)
+        boundary = split.censored_at("valid")
+        return self._panel(self.history.cut(boundary), self._weekly(boundary)), self._panel(self.history, split.test)
 
     def everything(self) -> Examples:
         """Return the examples of all cutoffs, up to the last moment that may be learned from."""
-        cutoffs = np.union1d(np.union1d(self.split.train, self.split.valid), self.split.test)
-        step = max(1, round(7 * DAY))
-        ahead = np.arange(int(cutoffs[-1]) + step, self.end, step)
-        return self._panel(self.history, np.union1d(np.concatenate([cutoffs, self.history.clock.midnight_before(ahead)]), [self.end]))
+        return self._panel(self.history, self._weekly(self.end))
+
+    def _weekly(self, end: int) -> Instants:
+        """Return the local midnights every week back from an instant, which is one of them, to the first event (rising)."""
+        clock = self.history.clock
+        last, first = clock.days(np.array([end, self.history.log.start], np.int64)).tolist()
+        return clock.midnights(np.arange(last, first, -7, dtype=np.int64)[::-1])
 
     def _panel(self, history: History, cutoffs: Instants) -> Examples:
         return panel(history, self.features, cutoffs, self.questions, most=ROWS, seed=self.seed)
 
 
-def _plan(history: History, as_of: int | str | None, horizons: tuple[float, ...], features: Features | None, seed: int) -> _Plan:
+def _plan(
+    history: History, as_of: int | str | None, horizons: tuple[float, ...], features: Features | None, further: Sequence[Feature], seed: int
+) -> _Plan:
     clock = history.clock
     moment = history.end if as_of is None else min(clock.instant(as_of), history.end)
     end = int(clock.midnight_before(np.array([moment], np.int64))[0])
@@ -144,16 +156,31 @@ def _plan(history: History, as_of: int | str | None, horizons: tuple[float, ...]
             f"over {valid_days:g} days, and the curves beyond that are carried on, not checked."
         )
     answers = ("purchase", "orders", "amount") if "amount" in known.log.columns else ("purchase", "orders")
-    return _Plan(known, features or default_features(known.log), horizons, grid, split, valid_days, answers, tuple(notes), end, seed)
+    features = features or Features((*default_features(known.log).spec, *further))
+    return _Plan(known, features, horizons, grid, split, valid_days, answers, tuple(notes), end, seed)
 
 
 def _try(answer: str, learner: Learner[Any], train: Examples, valid: Examples, plan: _Plan) -> tuple[Learner[Any], Choice]:
     score = _SCORES[answer]
     try:
-        forecast = learner.fit(train).predict(valid)
+        forecast = learner.fit(train).predict(valid, in_sample=plan.split.shares is not None)  # other users at the same cutoffs
     except NotEnoughDataError as error:
         return learner, Choice(answer, learner.name, score[0], np.nan, note=str(error))
     return learner, Choice(answer, learner.name, score[0], score[1](forecast, valid, plan))
+
+
+def _best(tried: Sequence[tuple[Learner[Any], Choice]]) -> tuple[Learner[Any], Choice] | tuple[None, None]:
+    """Return the candidate with the lowest score; the first that could learn where none could be scored; none where none could learn."""
+    able = [pair for pair in tried if not pair[1].note]
+    return min(able, key=lambda pair: pair[1].value if np.isfinite(pair[1].value) else np.inf, default=(None, None))
+
+
+def _warnings(answer: str, winner: Choice | None) -> list[str]:
+    if winner is None:
+        return [f"No model of the answer {answer!r} could learn, so the forecast goes without it."]
+    if np.isfinite(winner.value):
+        return []
+    return [f"On later weeks there was nothing to compare models of the answer {answer!r} by: the simplest one answers."]
 
 
 def _curve_loss(forecast: TimeToEvent, valid: Examples, plan: _Plan) -> float:
@@ -163,10 +190,12 @@ def _curve_loss(forecast: TimeToEvent, valid: Examples, plan: _Plan) -> float:
     losses = []
     for days in {*(days for days in plan.horizons if days < plan.valid_days), plan.valid_days}:
         seen = watched >= days
+        if not seen.any():
+            continue
         chance = np.clip(forecast.probability(days)[seen], 1e-6, 1 - 1e-6)
         came = (label.observed & (label.value < days))[seen]
         losses.append(float(-np.mean(np.where(came, np.log(chance), np.log1p(-chance)))))
-    return float(np.mean(losses))
+    return float(np.mean(losses)) if losses else np.nan
 
 
 def _count_loss(forecast: TimeToEvent, valid: Examples, plan: _Plan) -> float:

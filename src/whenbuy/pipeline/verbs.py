@@ -16,7 +16,7 @@ from whenbuy.clean import DEFAULT, RULES, clean
 from whenbuy.config import Settings, ShopSettings, SourceSettings
 from whenbuy.core.errors import NotFoundError, SettingsError, UsageError
 from whenbuy.core.history import History
-from whenbuy.features import Features, Holiday, Payday, default_features
+from whenbuy.features import Feature, Holiday, Payday
 from whenbuy.ingest.read import Reading
 from whenbuy.ingest.read import read as read_source
 from whenbuy.ingest.store import open_log, write_log
@@ -123,7 +123,7 @@ def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say) -
     seed = settings.shop.seed if seed is None else seed
     with shop.writing():
         forecaster = learn.fit(
-            history, as_of, horizons=settings.shop.horizons, features=_features(settings, history), seed=seed,
+            history, as_of, horizons=settings.shop.horizons, further=_further(settings), seed=seed,
             closed=settings.calendar.closed, say=say,
         )  # fmt: skip
         bundle.save(shop.models / MODEL, forecaster, {"zone": history.clock.zone, "known_until": forecaster.known_until})
@@ -159,7 +159,7 @@ def backtest(folder: Path | None, as_of: str | None, *, weeks: int, say: Say) ->
     settings, history, started = shop.settings(), open_log(shop.log), time.time()
     with shop.writing():
         found = backtesting.backtest(
-            history, as_of, weeks=weeks, horizons=settings.shop.horizons, features=_features(settings, history), seed=settings.shop.seed,
+            history, as_of, weeks=weeks, horizons=settings.shop.horizons, further=_further(settings), seed=settings.shop.seed,
             closed=settings.calendar.closed, say=say,
         )  # fmt: skip
         table = _shown(found)
@@ -246,13 +246,11 @@ def _rules(history: History, said: Mapping[str, Any] | None = None) -> tuple[Any
     return tuple(rules.values())
 
 
-def _features(settings: Settings, history: History) -> Features:
-    """Return the default features and those of the shop's own calendar."""
+def _further(settings: Settings) -> tuple[Feature, ...]:
+    """Return the features of the shop's own calendar, which stand beside the default ones."""
     calendar = settings.calendar
-    own: list[Any] = [Holiday(tuple(day.isoformat() for day in calendar.holidays))] if calendar.holidays else []
-    own += [Payday(calendar.pay_days)] if calendar.pay_days else []
-    default = default_features(history.log)
-    return Features((*default.spec, *own))
+    holidays = (Holiday(tuple(day.isoformat() for day in calendar.holidays)),) if calendar.holidays else ()
+    return (*holidays, Payday(calendar.pay_days)) if calendar.pay_days else holidays
 
 
 def _record(

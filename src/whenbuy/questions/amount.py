@@ -29,7 +29,7 @@ class NextAmount:
         return people(past)
 
     def label(self, past: Past, future: Future) -> Labels:
-        """Return the amount of the first order in the window (n), 0 where none was observed."""
-        amount = future.first_order("amount")
-        observed = np.isfinite(amount)
-        return Labels(np.where(observed, amount, 0.0), observed, future.ripe)
+        """Return the amount of the first order in the window (n), 0 where none was observed, or its amount is unknown."""
+        first, amount, reach = future.first("purchase"), future.first_order("amount"), np.maximum(future.ripe, past.keys.cutoff)
+        observed = (first < reach) & np.isfinite(amount)
+        return Labels(np.where(observed, amount, 0.0), observed, reach)

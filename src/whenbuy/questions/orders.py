@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from whenbuy.core.arrays import Bools
 from whenbuy.core.examples import Labels
 from whenbuy.core.history import Future, Past
@@ -25,4 +27,4 @@ class OrderCount:
 
     def label(self, past: Past, future: Future) -> Labels:
         """Return the number of orders in the window (n)."""
-        return Labels(future.orders().astype(float), future.ripe == future.end, future.ripe)
+        return Labels(future.orders().astype(float), future.ripe == future.end, np.maximum(future.ripe, past.keys.cutoff))

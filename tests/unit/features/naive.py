@@ -184,7 +184,9 @@ def decayed(feature, events, at, past):
 
 def context(feature, events, at, past):
     column = past._history.log.columns.get(feature.column)
-    found = [e["values"][feature.column] for e in pick(events, past, at, feature.kind) if column is not None and e["values"][feature.column] >= 0]
+    found = [
+        e["values"][feature.column] for e in pick(events, past, at, feature.kind) if column is not None and e["values"][feature.column] >= 0
+    ]
     if not found:
         return NAN
     name = column.dictionary.ids[found[-1]]

@@ -15,9 +15,9 @@ from whenbuy.core.log import ORDERS, Column, Dictionary, EventLog, order_by_time
 
 KINDS = ("view", "purchase", "refund", "curious")
 EVERYTHING = f.Features((
-    f.Count(), f.Count("view", "1d"), f.Count("view", "7d"), f.Count("purchase", "4w"), f.Count("curious", "12h"), f.Count("unheard-of", "1d"),
-    f.Count("purchase", "7d", where=("category", "meat")), f.Count("view", where=("category", "unheard-of")), f.Count("view", where=("no", "column")),
-    f.Orders("1d"), f.Orders("30d"), f.Orders("900d"), f.Orders(),
+    f.Count(), f.Count("view", "1d"), f.Count("view", "7d"), f.Count("purchase", "4w"), f.Count("curious", "12h"),
+    f.Count("unheard-of", "1d"), f.Count("purchase", "7d", where=("category", "meat")), f.Count("view", where=("category", "unheard-of")),
+    f.Count("view", where=("no", "column")), f.Orders("1d"), f.Orders("30d"), f.Orders("900d"), f.Orders(),
     f.Sum("amount"), f.Sum("amount", window="7d"), f.Sum("amount", "refund", "30d"), f.Sum("dwell_s", "view", "30d"), f.Sum("unheard_of"),
     f.Sum("amount", None, "30d", where=("category", "fish")),
     f.Mean("amount", window="30d"), f.Mean("amount"), f.Mean("unheard_of"),
@@ -30,14 +30,14 @@ EVERYTHING = f.Features((
     f.FirstOrder("amount"), f.LastOrder("amount"), f.LastOrder("unheard_of"),
     f.Gaps("mean"), f.Gaps("deviation"), f.Gaps("last"), f.Gaps("last", "view"), f.Gaps("mean", "unheard-of"),
     f.Decayed("purchase", 4), f.Decayed("purchase", 0.25), f.Decayed("view", 32), f.Decayed("unheard-of", 1),
-    f.Context("category", ("fish", "meat", "unheard-of")), f.Context("category", ("fish",), "view", name="seen"), f.Context("nowhere", ("x",)),
-    f.Calendar("weekday_sin"), f.Calendar("weekday_cos"), f.Calendar("day_of_month"), f.Calendar("month"), f.Payday((1, 15)), f.Payday((31,), name="end"),
-    f.Holiday(("2020-02-29", "2021-01-01")),
+    f.Context("category", ("fish", "meat", "unheard-of")), f.Context("category", ("fish",), "view", name="seen"),
+    f.Context("nowhere", ("x",)), f.Calendar("weekday_sin"), f.Calendar("weekday_cos"), f.Calendar("day_of_month"), f.Calendar("month"),
+    f.Payday((1, 15)), f.Payday((31,), name="end"), f.Holiday(("2020-02-29", "2021-01-01")),
 ))  # fmt: skip
 START = 18_300 * DAY  # 2020-02-08
 
 
-def make_log(users, user, known_at, time, kind, columns, end=None) -> EventLog:
+def make_log(users, user, known_at, time, kind, columns) -> EventLog:
     """A log from columns in any order; user -1 is nobody."""
     order = np.lexsort((known_at, np.where(user < 0, users, user)))
     user, known_at, time = np.asarray(user)[order], np.asarray(known_at, np.int64)[order], np.asarray(time, np.int64)[order]
@@ -45,8 +45,9 @@ def make_log(users, user, known_at, time, kind, columns, end=None) -> EventLog:
     late = bool((time != known_at).any())
     columns = {name: Column(c.values[order], c.dictionary, c.scale) for name, c in columns.items()}
     return EventLog(
-        Dictionary.of(f"u{i}" for i in range(users)), KINDS, offsets, known_at, time if late else known_at, np.asarray(kind, np.uint8)[order],
-        columns, int(max(known_at, default=START)) + 1 if end is None else end, order_by_time(offsets, time) if late else None,
+        Dictionary.of(f"u{i}" for i in range(users)), KINDS, offsets, known_at, time if late else known_at,
+        np.asarray(kind, np.uint8)[order], columns, int(max(known_at, default=START)) + 1,
+        order_by_time(offsets, time) if late else None,
     )  # fmt: skip
 
 
@@ -153,7 +154,9 @@ def test_a_hundred_thousand_events_of_one_user(late):
     n = 100_000
     time = START + np.sort(rng.integers(0, 40 * DAY, n))
     known_at = np.maximum.accumulate(time + (rng.integers(0, 100, n) == 0) * 2 * DAY) if late else time
-    log = make_log(1, np.zeros(n, np.int64), known_at, time, rng.integers(0, 2, n), {"amount": Column(rng.integers(0, 10**6, n), None, 100)})
+    log = make_log(
+        1, np.zeros(n, np.int64), known_at, time, rng.integers(0, 2, n), {"amount": Column(rng.integers(0, 10**6, n), None, 100)}
+    )
     spec = f.Features((f.Count("view", "12h"), f.Count("view", "7d"), f.Orders("3w"), f.Sum("amount", window="7d"), f.Deviation("amount"),
                        f.Decayed("view", 8), f.Gaps("deviation")))  # fmt: skip
     cutoff = START + np.array([0, 1, 3, 11, 20, 39, 41]) * DAY + 12_345
@@ -213,9 +216,11 @@ def test_memory_mapped_columns_are_read_only_and_enough(tmp_path):
         return np.load(tmp_path / f"{name}.npy", mmap_mode="r")
 
     columns = {name: Column(mapped(name, c.values), c.dictionary, c.scale) for name, c in log.columns.items()}
-    on_disk = EventLog(log.users, log.kinds, log.offsets, mapped("known_at", log.known_at), mapped("time", log.time), mapped("kind", log.kind),
-                       columns, log.end, mapped("by_time", log.by_time))  # fmt: skip
-    past, same_past = random_past(rng, History(log), 50), None
+    on_disk = EventLog(
+        log.users, log.kinds, log.offsets, mapped("known_at", log.known_at), mapped("time", log.time), mapped("kind", log.kind), columns,
+        log.end, mapped("by_time", log.by_time),
+    )  # fmt: skip
+    past = random_past(rng, History(log), 50)
     same_past = History(on_disk).before(past.keys)
     for engine in ("sweep", "seek"):
         same(EVERYTHING.table(same_past, engine).values, EVERYTHING.table(past, engine).values, EVERYTHING.names)

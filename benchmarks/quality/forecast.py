@@ -1,0 +1,113 @@
+"""The forecasts of CDNOW and of Complete Journey, scored by the yardsticks: area `forecast`.
+
+Each is learned from what was known before the first test cutoff, by `fit` as it is, and written to build/quality in the yardstick's format.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.rows import ROOT, Row, data_folder, yardstick_folder
+from whenbuy.core.arrays import DAY
+from whenbuy.core.outlook import Outlook
+from whenbuy.ingest.read import read
+from whenbuy.pipeline.forecaster import Forecaster
+from whenbuy.pipeline.learn import fit
+
+AREA = "forecast"
+BUILD = ROOT / "build" / "quality"
+_CDNOW = [  # row, the yardstick's name, unit, better, peer without nets, target
+    ("cdnow_auc", "auc", "AUC", "higher", 0.7719, 0.775),
+    ("cdnow_logloss", "logloss", "nats", "lower", 0.4937, 0.4925),
+    ("cdnow_ece", "ece", "share", "lower", 0.026, 0.025),
+    ("cdnow_ibs", "ibs", "Brier", "lower", 0.1225, 0.1220),
+    ("cdnow_c", "c_index", "C", "higher", 0.739, 0.741),
+    ("cdnow_n_rmse", "n_mean_rmse", "orders", "lower", 1.7062, 1.70),
+    ("cdnow_n_bias", "n_mean_bias", "ratio", "higher", 1.0, 0.9),
+    ("cdnow_spend_r2", "spend_mean_r2", "R²", "higher", 0.4436, 0.45),
+    ("cdnow_spend_bias", "spend_mean_bias", "ratio", "higher", 1.0, 0.85),
+]
+_JOURNEY = [
+    ("cj_auc", "auc_7d", "AUC", "higher", 0.8298, 0.8315),
+    ("cj_logloss", "logloss_7d", "nats", "lower", 0.5040, 0.5015),
+    ("cj_ece", "ece_7d", "share", "lower", 0.0071, 0.0070),
+    ("cj_ibs", "ibs_28d", "Brier", "lower", 0.1373, 0.1365),
+    ("cj_c", "c_index", "C", "higher", 0.7508, 0.7535),
+    ("cj_mae28", "mae_28d", "days", "lower", 5.375, 5.36),
+    ("cj_spend_r2", "spend_mean_r2", "R²", "higher", 0.4119, 0.415),
+]
+_FLOORS = {"cj_auc": 0.8201, "cj_logloss": 0.5195}
+"""The rate of the last 84 days on the same protocol."""
+
+
+def rows() -> Iterator[Row]:
+    yield from _scored("cdnow", cdnow, _CDNOW)
+    yield from _scored("complete_journey", complete_journey, _JOURNEY)
+
+
+def cdnow(data: Path) -> pl.DataFrame:
+    """Return one row per customer: the chance to have bought by each of 39 weeks after 1997-09-30, and expected orders and spend."""
+    lines = pl.read_parquet(data / "cdnow" / "master.parquet").sort("date")
+    names = {"user_id": "customer_id", "time": "date", "quantity": "quantity", "amount": "amount"}
+    history = read(lines, columns=names, kinds={"*": "purchase"}).history
+    weeks = 7.0 * np.arange(1, 40)
+    model = fit(history, "1997-10-01", horizons=(91.0, 182.0, 273.0))
+    _tell("cdnow", model)
+    outlook = model.predict(history.cut(history.clock.instant("1997-10-01")), "1997-10-01")
+    return _curves(outlook, weeks, [f"p_week_{week:.0f}" for week in weeks / 7]).with_columns(
+        customer_id=outlook.keys.ids(), n_mean=outlook.purchase.count_at(273.0), spend_mean=_spend(outlook, 273.0)
+    )
+
+
+def complete_journey(_: Path) -> pl.DataFrame:
+    """Return one row per household and weekly cutoff: the chance to come by each of 28 days, and the expected spend of 7 days."""
+    history = read(layout="complete_journey").history
+    cutoffs = [history.clock.instant("2017-01-01") + day * DAY for day in range(309, 359, 7)]
+    model = fit(history, cutoffs[0])
+    _tell("complete_journey", model)
+    outlook = model.answer(history, history.panel(np.array(cutoffs, np.int64)))
+    days = np.arange(1.0, 29.0)
+    return _curves(outlook, days, [f"p_day_{day:.0f}" for day in days]).with_columns(
+        household_id=outlook.keys.ids().cast(pl.Int64),
+        cutoff_day=pl.Series((outlook.keys.cutoff - cutoffs[0]) // DAY + 309),
+        spend_mean=_spend(outlook, 7.0),
+    )
+
+
+def _curves(outlook: Outlook, days: np.ndarray, names: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(np.maximum.accumulate(outlook.purchase.probability(days), axis=1), names)
+
+
+def _spend(outlook: Outlook, days: float) -> np.ndarray:
+    assert outlook.amount is not None
+    return outlook.purchase.count_at(days) * outlook.amount.mean
+
+
+def _tell(name: str, model: Forecaster) -> None:
+    chosen = {choice.answer: f"{choice.model} ({choice.value:.4g})" for choice in model.choices if choice.chosen}
+    print(f"   {name}: {chosen}", file=sys.stderr)
+
+
+def _scored(name: str, forecast, wanted) -> Iterator[Row]:
+    blank = [
+        Row(area=AREA, name=row, unit=unit, better=better, floor=_FLOORS.get(row), peer=peer, target=target)
+        for row, _, unit, better, peer, target in wanted
+    ]
+    data, yardstick = data_folder(), yardstick_folder()
+    if data is None or yardstick is None:
+        yield from (row.without("WHENBUY_DATA" if data is None else "WHENBUY_YARDSTICK") for row in blank)
+        return
+    BUILD.mkdir(parents=True, exist_ok=True)
+    path = BUILD / f"{name}.parquet"
+    forecast(data).write_parquet(path)
+    told = subprocess.run([sys.executable, str(yardstick / f"{name}.py"), str(path)], capture_output=True, text=True, check=True)
+    scores = json.loads(told.stdout.splitlines()[0])["scores"]
+    for row, (_, key, *_rest) in zip(blank, wanted, strict=True):
+        yield row.got(scores[key])

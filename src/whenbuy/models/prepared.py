@@ -1,0 +1,89 @@
+"""A learner behind preparations: what they learn, they learn from training rows, and the model carries it along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic
+
+from whenbuy.core.arrays import Floats, Ints
+from whenbuy.core.examples import Examples, Table
+from whenbuy.core.learner import F_co, FittedStep, Learner, Model, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[F_co]):
+    """A learner whose features first go through some steps: fills, scalings, bounds.
+
+    The steps are fitted one after the other on the training table, each on what the one before made of it. Validation rows, rows to be
+    forecast and rows read in silence are prepared by what was learned there. A learner knows strangers by gaps and durations by their unit:
+    the columns that it reads that way must keep both (see its own docstring).
+
+    Parameters
+    ----------
+    learner
+        Who learns from the prepared features.
+    steps
+        The preparations, in their order.
+    """
+
+    learner: Learner[F_co]
+    steps: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it: the learner's, and each step's behind it."""
+        return "+".join((self.learner.name, *(type(step).__name__.lower() for step in self.steps)))
+
+    def fit(self, train: Examples, valid: Examples | None = None) -> PreparedModel[F_co]:
+        """Return what the learner learns from prepared examples, with the steps as learned. Raises what they raise."""
+        fitted: list[FittedStep] = []
+        for step in self.steps:
+            fitted.append(step.fit(train.table))
+            train = _prepared(train, fitted[-1:])
+        model = self.learner.fit(train, None if valid is None else _prepared(valid, fitted))
+        return PreparedModel(self.name, model, tuple(fitted))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedModel(Generic[F_co]):
+    """A model and the learned preparations of what it reads."""
+
+    name: str
+    model: Model[F_co]
+    steps: tuple[FittedStep, ...]
+
+    @property
+    def known_until(self) -> int:
+        """The end of the last label window that the model saw; preparations see no labels."""
+        return self.model.known_until
+
+    def predict(self, examples: Examples, *, in_sample: bool = False) -> F_co:
+        """Return the forecast of each key.
+
+        Raises
+        ------
+        LeakError
+            When a cutoff lies before ``known_until`` and ``in_sample`` was not said.
+        """
+        answer: Any = self.model.predict(_prepared(examples, self.steps), in_sample=in_sample)
+        named: F_co = replace(answer, model=self.name)
+        return named
+
+
+def _prepared(examples: Examples, steps: Sequence[FittedStep]) -> Examples:
+    """Return the examples with their table, and every table read in silence, as the steps make them."""
+
+    def through(table: Table) -> Table:
+        for step in steps:
+            table = step.apply(table)
+        return table
+
+    def silence(days: Floats, rows: Ints) -> Table:
+        return through(examples.silence(days, rows))
+
+    return replace(examples, table=through(examples.table), silence=silence)
+
+
+TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Prepared, PreparedModel)}
+"""What a stored model of this file may be made of."""
