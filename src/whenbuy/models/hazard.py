@@ -139,4 +139,4 @@ def _steps_between_cutoffs(train: Examples, step_days: float) -> int:
     return max(1, round(spacing / step_days))
 
 
-TYPES: Final = {kind.__name__: kind for kind in (Terms, PooledLogistic, HazardModel)}
+TYPES: Final = {kind.__name__: kind for kind in (PooledLogistic, HazardModel)}

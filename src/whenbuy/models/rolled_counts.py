@@ -18,7 +18,7 @@ from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.kernel import kernel
 from whenbuy.core.learner import Learner, Model, refuse_leak
-from whenbuy.models.hazard import Terms
+from whenbuy.models.terms import Terms
 
 _AMOUNTS: Final = ("mean_amount", "first_amount", "last_amount")
 _FAINT: Final = 1e-9

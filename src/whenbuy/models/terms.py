@@ -136,3 +136,6 @@ def _typical(values: Floats) -> float:
     sizes = np.abs(values)
     sizes = sizes[sizes > 0]
     return 0.1 * float(np.mean(sizes)) if len(sizes) else 1.0
+
+
+TYPES: Final = {"Terms": Terms}

@@ -1,0 +1,265 @@
+"""What every learner of the catalogue promises, whatever it is made of."""
+
+import importlib
+import pkgutil
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+import whenbuy.models
+from tests.contracts.shops import GRID, ask, asked, bits, boundary, buyer, kept, shop, train
+from whenbuy.clean import Bound, Fill
+from whenbuy.core.arrays import DAY
+from whenbuy.core.codec import decode, encode
+from whenbuy.core.errors import LeakError, NotEnoughDataError
+from whenbuy.core.examples import Examples, Labels, Table
+from whenbuy.core.forecast import Amount, TimeToEvent
+from whenbuy.models.buy_till_you_die import ParetoNbd
+from whenbuy.models.floors import BaseRate
+from whenbuy.models.hazard import PooledLogistic
+from whenbuy.models.prepared import Prepared
+from whenbuy.pipeline import bundle
+from whenbuy.pipeline.catalogue import floors, learners, types
+from whenbuy.pipeline.learn import _SCORES
+
+ANSWERS = ("purchase", "orders", "amount")
+BUYER = buyer()
+SMALL = 20_000
+"""The most person-periods that a hazard learns from here."""
+
+
+def frugal(learner):
+    return replace(learner, max_rows=SMALL) if isinstance(learner, PooledLogistic) else learner
+
+
+def known():
+    """Every distinct learner of the catalogue by name, and those that it does not list."""
+    listed = [frugal(learner) for answer in ANSWERS for learner in learners(answer, GRID)]
+    listed = [learner for place, learner in enumerate(listed) if learner not in listed[:place]]
+    prepared = Prepared(PooledLogistic(GRID.days, max_rows=SMALL), (Fill(default="keep"), Bound()))
+    further = (BaseRate(GRID.days), ParetoNbd(GRID.days, ("first_amount",)), prepared)
+    named = {learner.name: learner for learner in (*listed, *further)}
+    assert len(named) == len(listed) + len(further)
+    return named
+
+
+KNOWN = known()
+every = pytest.mark.parametrize("name", KNOWN)
+
+
+@cache
+def fitted(name):
+    return KNOWN[name].fit(train())
+
+
+def test_no_learner_escapes():
+    assert set(ANSWERS) == set(_SCORES)
+    for answer in ANSWERS:
+        assert all(frugal(learner) in KNOWN.values() for learner in (*learners(answer, GRID), *floors(answer, GRID)))
+        assert floors(answer, GRID) == learners(answer, GRID)[:1]
+    found = set()
+    for place in pkgutil.walk_packages(whenbuy.models.__path__, "whenbuy.models."):
+        module = importlib.import_module(place.name)
+        found |= {
+            kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == place.name and hasattr(kind, "fit")
+        }
+    assert found == {type(learner) for learner in KNOWN.values()}
+
+
+@every
+def test_a_learner_has_no_predict_and_a_model_no_fit(name):
+    assert not hasattr(KNOWN[name], "predict")
+    assert not hasattr(fitted(name), "fit")
+    assert fitted(name).name == name
+
+
+@every
+def test_it_never_changes_its_inputs(name):
+    learns, asks = train(), asked()
+    before = kept(learns), kept(asks)
+    KNOWN[name].fit(learns, learns).predict(asks)
+    assert (kept(learns), kept(asks)) == before
+
+
+@every
+def test_the_same_seed_gives_the_same_bytes(name, tmp_path):
+    for folder, model in (("one", fitted(name)), ("other", KNOWN[name].fit(train()))):
+        bundle.save(tmp_path / folder, model, {})
+    for file in (bundle.MANIFEST, bundle.MODEL, bundle.ARRAYS):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+@every
+def test_a_bundle_gives_back_the_same_model(name, tmp_path):
+    bundle.save(tmp_path / "model", fitted(name), {"name": name})
+    model, about = bundle.load(tmp_path / "model", types())
+    assert about == {"name": name}
+    assert (model.name, model.known_until) == (name, fitted(name).known_until)
+    assert bits(model.predict(asked(days=7))) == bits(fitted(name).predict(asked(days=7)))
+    settings = encode(KNOWN[name], {})
+    assert decode(settings, {}, types()) == KNOWN[name]
+
+
+@every
+def test_it_answers_in_the_order_of_the_caller(name):
+    keys = shop().panel(boundary() + np.array([0, 7, 14]) * DAY)
+    keys = keys.take(np.arange(0, len(keys), 4))
+    order = np.random.default_rng(1).permutation(len(keys))
+    plain, permuted = fitted(name).predict(ask(keys)), fitted(name).predict(ask(keys.take(order)))
+    assert plain.keys.ids().to_list() == keys.ids().to_list()
+    assert permuted.keys.ids().to_list() == keys.ids().gather(order).to_list()
+    assert permuted.keys.cutoff.tolist() == keys.cutoff[order].tolist()
+    assert bits(plain.take(order)) == bits(permuted)
+
+
+@every
+def test_rows_in_chunks_equal_rows_at_once(name):
+    whole = asked()
+    at_once = fitted(name).predict(whole)
+    for size in (1, 7, 64):
+        parts = [fitted(name).predict(whole.take(slice(i, min(i + size, 70)))) for i in range(0, 70, size)]
+        for place, part in enumerate(parts):
+            assert bits(part) == bits(at_once.take(slice(place * size, min((place + 1) * size, 70))))
+
+
+@every
+def test_a_user_named_twice_gets_the_same_answer_twice(name):
+    twice = asked([BUYER, "u002", BUYER])
+    answer = fitted(name).predict(twice)
+    assert bits(answer.take(np.array([0]))) == bits(answer.take(np.array([2])))
+
+
+@every
+def test_a_stranger_gets_an_answer_marked_prior(name):
+    answer = fitted(name).predict(asked([BUYER, "nobody", "no one"]))
+    if isinstance(answer, Amount):
+        assert (answer.mean[1:] > 0).all()
+        assert bits(answer.take(np.array([1]))) == bits(answer.take(np.array([2])))
+        return
+    assert isinstance(answer, TimeToEvent)
+    assert answer.prior is not None
+    assert answer.prior.tolist() == [False, True, True]
+    assert bits(answer.take(np.array([1]))) == bits(answer.take(np.array([2])))
+
+
+@every
+def test_nobody_asked_is_nobody_answered(name):
+    assert len(fitted(name).predict(asked([]))) == 0
+
+
+@every
+def test_it_refuses_a_cutoff_before_what_it_knows(name):
+    model = fitted(name)
+    assert int(train().keys.cutoff.max()) <= model.known_until <= boundary()
+    earlier = ask(shop().keys(as_of=model.known_until - 1))
+    with pytest.raises(LeakError, match="seen labels"):
+        model.predict(earlier)
+    assert model.predict(earlier, in_sample=True).in_sample
+    assert not model.predict(asked()).in_sample
+
+
+@every
+def test_no_forecast_depends_on_how_much_is_known_of_others(name):
+    alone = fitted(name).predict(asked([BUYER]))
+    among = fitted(name).predict(asked())
+    row = np.flatnonzero((among.keys.ids() == BUYER).to_numpy())
+    assert bits(alone) == bits(among.take(row))
+
+
+# ------------------------------------------------------------------------------------------- too little to learn from
+
+
+def no_repeat(made: Examples) -> Examples:
+    """Everybody has bought once, and nobody comes back."""
+    columns = {"frequency": 0.0, "gap_mean_days": np.nan, "gap_last_days": np.nan, "gap_deviation_days": np.nan}
+    made = with_columns(made, columns | {"recency_days": made.table.column("tenure_days")})
+    return replace(made, labels={name: nothing(label) for name, label in made.labels.items()})
+
+
+def one_user(made: Examples) -> Examples:
+    most = np.bincount(made.keys.code, made.table.column("frequency")).argmax()
+    return made.take(np.flatnonzero(made.keys.code == most))
+
+
+def one_row(made: Examples) -> Examples:
+    return one_user(made).take(slice(0, 1))
+
+
+def constant(made: Examples) -> Examples:
+    """Everybody looks the same; what they do differs."""
+    return with_values(made, np.broadcast_to(made.table.values[len(made) // 2], made.table.values.shape))
+
+
+def unknown(made: Examples) -> Examples:
+    """Nothing is known of anybody."""
+    return with_columns(made, dict.fromkeys(made.table.names, np.nan))
+
+
+def never_bought(made: Examples) -> Examples:
+    return replace(made, labels={name: nothing(label) for name, label in made.labels.items()})
+
+
+def all_at_once(made: Examples) -> Examples:
+    """Everybody buys in the very first moment."""
+    label = made.label("purchase")
+    at_once = Labels(np.zeros(len(label)), np.ones(len(label), bool), label.end)
+    return replace(made, labels={**made.labels, "purchase": at_once})
+
+
+def absurd(made: Examples) -> Examples:
+    """Some numbers are as large as a float can be."""
+    rows = np.arange(0, len(made), 50)
+    values = made.table.values.copy()
+    values[rows] = np.float32(3e38)
+    return with_values(made, values)
+
+
+def nothing(label: Labels) -> Labels:
+    return Labels(np.where(label.observed, 0.0, label.value), np.zeros(len(label), bool), label.end)
+
+
+def with_columns(made: Examples, columns) -> Examples:
+    values = made.table.values.copy()
+    for name, column in columns.items():
+        values[:, made.table.names.index(name)] = column
+    return with_values(made, values)
+
+
+def with_values(made: Examples, values) -> Examples:
+    """The examples with other features, which do not age."""
+    table = Table(made.table.names, values.astype(np.float32))
+    return replace(made, table=table, silence=lambda days, rows: table.take(rows))
+
+
+POOR = (no_repeat, one_user, one_row, constant, unknown, never_bought, all_at_once, absurd)
+
+
+@every
+@pytest.mark.parametrize("poor", POOR, ids=lambda poor: poor.__name__)
+def test_poor_data_end_in_a_clear_error_or_a_finite_answer(name, poor):
+    made = poor(train().take(np.arange(0, len(train()), 3)))
+    found = learned(KNOWN[name], made)
+    if isinstance(found, NotEnoughDataError):
+        assert all((found.got, found.need, found.do))
+        return
+    for asks in (asked([BUYER, "u002", "nobody"]), made):
+        assert len(found.predict(asks, in_sample=True)) == len(asks)  # a forecast refuses numbers that are not finite
+
+
+def learned(learner, made):
+    """What a learner makes of examples: a model, or the error that says why there is none."""
+    try:
+        return learner.fit(made)
+    except NotEnoughDataError as error:
+        return error
+
+
+@every
+def test_no_examples_are_not_enough(name):
+    if name == "rate-84d":
+        assert len(KNOWN[name].fit(train().take(slice(0, 0))).predict(asked())) == len(asked())  # it learns nothing
+        return
+    with pytest.raises(NotEnoughDataError):
+        KNOWN[name].fit(train().take(slice(0, 0)))
