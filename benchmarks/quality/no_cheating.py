@@ -34,8 +34,8 @@ SEGMENT = 28
 """Days of a segment: within one, everybody lives somebody else's life."""
 GRID = (7.0, 14.0, 28.0)
 LEARNERS: tuple[Learner[Any], ...] = (
-    PooledLogistic(GRID, rich=False, max_rows=30_000),
-    PooledLogistic(GRID, max_rows=30_000),
+    PooledLogistic(GRID, rich=False, max_rows=20_000),
+    PooledLogistic(GRID, max_rows=20_000),
     BgNbd(GRID),
     ParetoNbd(GRID),
 )
@@ -47,7 +47,7 @@ def default_spec(history: History) -> Features:
     return default_features(history.log)
 
 
-def random_label_auc(users: int = 8_000, seed: int = 0) -> float:
+def random_label_auc(users: int = 6_000, seed: int = 0) -> float:
     """The largest distance from .5 of the AUC of "buys within 28 days", over the learners, where futures are shuffled among users."""
     return max(abs(auc - 0.5) for auc in aucs(shuffled(simulate(users, 6 * SEGMENT, seed).history, seed)).values())
 
@@ -125,7 +125,7 @@ def different(one: Outlook, other: Outlook) -> int:
 
 def _few(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     few: dict[str, tuple[Learner[Any], ...]] = {
-        "purchase": (PooledLogistic(grid.days, grid.step_days, max_rows=10_000), KaplanMeier(grid.days)),
+        "purchase": (PooledLogistic(grid.days, grid.step_days, max_rows=5_000), KaplanMeier(grid.days)),
         "orders": (PoissonRate(grid.days), BgNbd(grid.days)),
         "amount": (OwnMean(),),
     }

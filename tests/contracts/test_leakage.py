@@ -68,7 +68,7 @@ def check_the_cut_file(folder, made, hours, sharp):
 draws = given(rows(), st.lists(st.integers(-1, 62 * 24), min_size=1, max_size=2), st.booleans())
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @draws
 def test_features_of_the_cut_file_are_those_as_of_the_cut(tmp_path_factory, made, hours, sharp):
     check_the_cut_file(tmp_path_factory.getbasetemp(), made, hours, sharp)
@@ -132,7 +132,7 @@ def absurd(raw, instant, seed=5):
 
 
 def quick(answer, grid):
-    return {"purchase": (PooledLogistic(grid.days, grid.step_days, max_rows=8_000), KaplanMeier(grid.days)), "amount": (OwnMean(),)}.get(
+    return {"purchase": (PooledLogistic(grid.days, grid.step_days, max_rows=5_000), KaplanMeier(grid.days)), "amount": (OwnMean(),)}.get(
         answer, (PoissonRate(grid.days),)
     )
 

@@ -26,7 +26,7 @@ from whenbuy.pipeline.learn import _SCORES
 
 ANSWERS = ("purchase", "orders", "amount")
 BUYER = buyer()
-SMALL = 20_000
+SMALL = 6_000
 """The most person-periods that a hazard learns from here."""
 
 

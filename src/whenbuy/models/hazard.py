@@ -64,6 +64,12 @@ class PooledLogistic:
         """
         from sklearn.linear_model import LogisticRegression
 
+        if not len(train):
+            raise NotEnoughDataError(
+                "There are no training examples.",
+                "The hazard needs steps with a purchase and steps without one.",
+                "Learn from more cutoffs, or give a longer log.",
+            )
         terms = Terms.learn(train.table, rich=self.rich)
         matrix, bought = self._person_periods(train, terms)
         if not 0 < bought.sum() < len(bought):
@@ -74,7 +80,9 @@ class PooledLogistic:
             )
         centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
         spread = np.where(spread > 1e-9, spread, 1.0)
-        fitted = LogisticRegression(C=1.0 / self.ridge, solver="newton-cholesky", max_iter=200).fit((matrix - centre) / spread, bought)
+        fitted = LogisticRegression(C=1.0 / self.ridge, solver="newton-cholesky", max_iter=200, tol=1e-6).fit(
+            (matrix - centre) / spread, bought
+        )
         weights = fitted.coef_[0] / spread
         intercept = float(fitted.intercept_[0] - weights @ centre)
         known_until = int(train.label("purchase").end.max())

@@ -115,7 +115,7 @@ class Terms:
         gap, deviation = (_known(table, name, self.unit_days) for name in ("gap_mean_days", "gap_deviation_days"))
         away = _known(table, "event_recency_days")
         events = 1.0 + _known(table, "frequency") + sum(_known(table, name) for name in table.names if name.endswith(COUNTED))
-        visit_gap = (_known(table, "event_tenure_days") - away + 1.0) / events
+        visit_gap = (np.maximum(_known(table, "event_tenure_days") - away, 0.0) + 1.0) / events
         return {
             "overdue": np.log((_known(table, "recency_days") + 0.5) / (gap + 0.5)),
             "regular": np.log((deviation + 0.5) / (gap + 0.5)),

@@ -24,8 +24,7 @@ def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
         return (GlobalMean(), OwnMean(), GammaGamma())
     counters: tuple[Learner[Any], ...] = (PoissonRate(days), BgNbd(days), BgNbd(days, modified=True), ParetoNbd(days))
     if answer == "orders":
-        rolled = RolledCounts(days)
-        return (*counters, rolled, MeanOfCounters((BgNbd(days), rolled)))
+        return (*counters, MeanOfCounters((BgNbd(days), RolledCounts(days))))
     hazards = tuple(PooledLogistic(days, grid.step_days, rich=rich, max_rows=most) for rich, most in ((False, 800_000), (True, 300_000)))
     return (*counters, KaplanMeier(days), *hazards)
 

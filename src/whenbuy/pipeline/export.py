@@ -12,7 +12,7 @@ from whenbuy.core.errors import UsageError
 from whenbuy.pipeline.shop import write
 
 ENDINGS: Final = (".parquet", ".csv", ".jsonl")
-_FORMULA: Final = r"^[=+\-@\t\r]"
+_FORMULA: Final = r"^[=+\-@\t\r\n]"
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:

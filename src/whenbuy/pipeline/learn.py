@@ -123,10 +123,13 @@ class _Plan:
         return self._panel(self.history, self._weekly(self.end))
 
     def _weekly(self, end: int) -> Instants:
-        """Return the local midnights every week back from an instant, which is one of them, to the first event (rising)."""
+        """Return the local midnights every week back from an instant, which is one of them, to the first event (rising).
+
+        A log of less than four weeks is stepped through faster.
+        """
         clock = self.history.clock
         last, first = clock.days(np.array([end, self.history.log.start], np.int64)).tolist()
-        return clock.midnights(np.arange(last, first, -7, dtype=np.int64)[::-1])
+        return clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
 
     def _panel(self, history: History, cutoffs: Instants) -> Examples:
         return panel(history, self.features, cutoffs, self.questions, most=ROWS, seed=self.seed)

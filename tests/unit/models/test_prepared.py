@@ -15,9 +15,10 @@ from whenbuy.models.amount_floors import OwnMean
 from whenbuy.models.hazard import TYPES as HAZARD
 from whenbuy.models.hazard import PooledLogistic
 from whenbuy.models.prepared import TYPES, Prepared
+from whenbuy.models.terms import TYPES as TERMS
 
 GRID = (1.0, 7.0, 28.0)
-ALL = {**TYPES, **HAZARD, **LEARNED}
+ALL = {**TYPES, **HAZARD, **TERMS, **LEARNED}
 
 
 @dataclass(frozen=True)
