@@ -20,6 +20,7 @@ from whenbuy.models.buy_till_you_die import ParetoNbd
 from whenbuy.models.floors import BaseRate
 from whenbuy.models.hazard import PooledLogistic
 from whenbuy.models.prepared import Prepared
+from whenbuy.models.rolled_counts import RolledCounts
 from whenbuy.pipeline import bundle
 from whenbuy.pipeline.catalogue import floors, learners, types
 from whenbuy.pipeline.learn import _SCORES
@@ -39,7 +40,7 @@ def known():
     listed = [frugal(learner) for answer in ANSWERS for learner in learners(answer, GRID)]
     listed = [learner for place, learner in enumerate(listed) if learner not in listed[:place]]
     prepared = Prepared(PooledLogistic(GRID.days, max_rows=SMALL), (Fill(default="keep"), Bound()))
-    further = (BaseRate(GRID.days), ParetoNbd(GRID.days, ("first_amount",)), prepared)
+    further = (BaseRate(GRID.days), ParetoNbd(GRID.days, ("first_amount",)), RolledCounts(GRID.days), prepared)
     named = {learner.name: learner for learner in (*listed, *further)}
     assert len(named) == len(listed) + len(further)
     return named

@@ -21,7 +21,7 @@ def make(rows, users=3, late=True, end=None):
     log = EventLog(
         Dictionary.of([f"u{i}" for i in range(users)]), KINDS, offsets, known_at, time if late else known_at, kind.astype(np.uint8),
         {"amount": Column(amount, scale=100), ORDERS: Column(np.where(kind == 1, head, 0))},
-        int(known_at.max()) + DAY if end is None and len(rows) else end or 0,
+        int(known_at.max()) + DAY if end is None and rows else end or 0,
         order_by_time(offsets, time) if late else None,
     )  # fmt: skip
     return History(log)

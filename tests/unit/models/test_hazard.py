@@ -60,7 +60,9 @@ def expanded(made: Examples, step: float, steps: int):
     return found
 
 
-@pytest.mark.parametrize(("step", "reach", "cutoffs"), [(1.0, 14.0, (100, 107)), (1.0, 9.5, (100, 107)), (7.0, 24.0, (100, 121)), (2.0, 30.0, (100,))])
+@pytest.mark.parametrize(
+    ("step", "reach", "cutoffs"), [(1.0, 14.0, (100, 107)), (1.0, 9.5, (100, 107)), (7.0, 24.0, (100, 121)), (2.0, 30.0, (100,))]
+)
 def test_person_periods_equal_a_slow_loop(step, reach, cutoffs):
     made = drawn(reach=reach, cutoffs=cutoffs, step=step)
     learner = PooledLogistic(GRID, step, rich=False)

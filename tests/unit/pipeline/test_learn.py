@@ -164,14 +164,19 @@ def test_a_short_log_says_so(days, horizons, said):
 
 
 @pytest.mark.parametrize("days", [2, 3, 4, 5, 6, 8, 12])
-def test_a_log_shorter_than_the_horizon_is_learned_from_or_refused_in_words(days):
+def test_a_log_shorter_than_the_horizon_is_learned_from(days):
     history = regular(days, every=1)
-    try:
-        forecaster = fit(history, horizons=(28,), candidates=quick)
-    except NotEnoughDataError as error:
-        assert days <= 2, error
-    else:
-        assert len(forecaster.predict(history)) == 20
+    assert len(fit(history, horizons=(28,), candidates=quick).predict(history)) == 20
+
+
+def test_a_log_of_one_day_is_refused_in_words():
+    with pytest.raises(NotEnoughDataError, match=r"The log holds .* days; no window of 1 days closes in it"):
+        fit(regular(1, every=1), horizons=(28,), candidates=quick)
+
+
+def test_where_parts_do_not_fit_one_after_the_other_users_are_compared():
+    notes = fit(regular(2, every=1), horizons=(28,), candidates=quick).notes
+    assert any("So the split is by users" in note for note in notes)
 
 
 def test_the_whole_catalogue_copes_with_a_short_log():
@@ -195,10 +200,7 @@ def test_one_user_only():
 
 def test_one_purchase_only():
     history = make([(0, 0, 0, 0, MISSING, 0), (1, 3 * DAY, 0, BUY, 100, 1), (2, 60 * DAY, 0, 0, MISSING, 0)], late=False)
-    try:
-        assert len(fit(history, horizons=(7,)).predict(history)) == 3
-    except NotEnoughDataError as error:
-        assert error.do
+    assert len(fit(history, horizons=(7,)).predict(history)) == 3
 
 
 def test_a_log_without_amounts_has_no_amounts(history):
@@ -239,8 +241,9 @@ def test_features_of_the_shop_stand_beside_the_default_ones(history):
 
 def test_kinds_first_seen_later_are_no_features(history):
     log = history.log
-    late = log.known_at >= history.clock.instant("2024-05-01")
-    strange = replace(log, kinds=(*log.kinds, "alien"), kind=np.where(late & (log.kind == log.code("view")), len(log.kinds), log.kind).astype(np.uint8))
+    late = (log.known_at >= history.clock.instant("2024-05-01")) & (log.kind == log.code("view"))
+    kind = np.where(late, len(log.kinds), log.kind).astype(np.uint8)
+    strange = replace(log, kinds=(*log.kinds, "alien"), kind=kind)
     names = [feature.name for feature in fit(replace(history, log=strange), "2024-05-01", candidates=quick).features.spec]
     assert names == [feature.name for feature in fit(history, "2024-05-01", candidates=quick).features.spec]
     assert any("alien" in feature.name for feature in fit(replace(history, log=strange), candidates=quick).features.spec)
