@@ -87,8 +87,19 @@ def _seed(value: object) -> int:
     return value
 
 
-def _seconds(value: object) -> float:
-    return _number(value, 1.0, 1e7, "a number of seconds of at least 1")
+def _mark(value: object) -> str:
+    if not isinstance(value, str) or len(value) > 1:
+        raise ValueError("one character in quotes, or '' to find it out")
+    return value
+
+
+_UNSAID: Final[bool | str] = ""
+
+
+def _order(value: object) -> bool | str:
+    if not isinstance(value, bool) and value != "":
+        raise ValueError("true, false, or '' to find it out")
+    return "" if value == "" else bool(value)
 
 
 def _lateness(value: object) -> float:
@@ -180,7 +191,6 @@ class ShopSettings:
     horizons: tuple[float, ...] = _setting((7.0, 14.0, 28.0), _horizons, "How far ahead to look, in days: the chance to buy within each.")
     lateness_days: float = _setting(0.0, _lateness, "How many days an event may arrive late; a label counts when they have passed as well.")
     seed: int = _setting(0, _seed, "Where chance starts: the same seed gives the same bytes.")
-    budget_s: float = _setting(300.0, _seconds, "How long a fit may take, in seconds.")
 
     def __post_init__(self) -> None:
         _check(self, "shop")
@@ -192,6 +202,10 @@ class SourceSettings:
 
     paths: tuple[str, ...] = _setting((), _paths, "Files or folders with events, relative to this file.")
     layout: str = _setting("", _text, 'The name of a public layout, or "" to read the columns as [columns] says.')
+    encoding: str = _setting("", _text, 'How text files are encoded, such as "cp1252"; "" finds it out.')
+    separator: str = _setting("", _mark, 'What stands between the fields of a line; "" finds it out.')
+    decimal: str = _setting("", _mark, 'The decimal mark, "." or ","; "" finds it out.')
+    day_first: bool | str = _setting(_UNSAID, _order, 'Whether 03/04/2017 is the third of April; "" finds it out.')
 
     def __post_init__(self) -> None:
         _check(self, "source")

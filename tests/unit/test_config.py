@@ -17,7 +17,6 @@ currency = "EUR"
 horizons = ["14d", 7, 28.5]   # any order
 lateness_days = 1.5
 seed = 3
-budget_s = 60
 
 [source]
 paths = "events.parquet"
@@ -42,7 +41,7 @@ pay_days = [31, 1]
 
 def test_everything_it_can_say():
     found = Settings.parse(FULL, rules=("duplicates", "bots", "outliers"))
-    assert found.shop == ShopSettings("Käse & Co", "Europe/Berlin", "EUR", (7.0, 14.0, 28.5), 1.5, 3, 60.0)
+    assert found.shop == ShopSettings("Käse & Co", "Europe/Berlin", "EUR", (7.0, 14.0, 28.5), 1.5, 3)
     assert found.source.paths == ("events.parquet",)
     assert dict(found.columns) == {"user_id": "Kunde", "geo.region": "Region"}
     assert dict(found.kinds) == {"add to cart": "cart"}
@@ -79,9 +78,14 @@ rules = st.dictionaries(texts, st.one_of(scalars, st.lists(scalars, max_size=3),
         horizons=st.lists(st.floats(0.01, 3650), min_size=1, max_size=4),
         lateness_days=st.floats(0, 100),
         seed=st.integers(0, 2**63 - 1),
-        budget_s=st.floats(1, 1e7),
     ),
-    source=st.builds(SourceSettings, paths=st.lists(texts.filter(bool), max_size=3), layout=texts),
+    source=st.builds(
+        SourceSettings,
+        paths=st.lists(texts.filter(bool), max_size=3),
+        layout=texts,
+        separator=st.sampled_from(["", ";", "\t"]),
+        day_first=st.sampled_from(["", True, False]),
+    ),
     columns=names,
     kinds=names,
     clean=rules,
@@ -125,7 +129,8 @@ def test_the_fingerprint_follows_the_meaning():
         ("[shop]\nhorizons = [99999]\n", ["line 2", "at most 3650"]),
         ("[shop]\nlateness_days = -1\n", ["line 2", "at least 0"]),
         ("[shop]\nlateness_days = nan\n", ["line 2", "at least 0"]),
-        ("[shop]\nbudget_s = 0\n", ["line 2", "at least 1"]),
+        ("[source]\nseparator = ';;'\n", ["line 2", "one character"]),
+        ("[source]\nday_first = 1\n", ["line 2", "true, false"]),
         ("[shop]\nseed = -1\n", ["line 2", "whole number"]),
         ("[shop]\nseed = 1.5\n", ["line 2", "whole number"]),
         ("[shop]\nseed = true\n", ["line 2", "whole number"]),

@@ -24,7 +24,7 @@ class Guess:
     Parameters
     ----------
     table
-        The table of whenbuy.toml that it belongs to: ``columns``, ``kinds`` or ``read``.
+        The table of whenbuy.toml that it belongs to: ``columns``, ``kinds`` or ``source``.
     key, value
         The line in that table.
     confidence
@@ -98,7 +98,7 @@ class Mapping:
 
     def toml(self) -> str:
         """Return the lines of whenbuy.toml that say what was guessed, so that it need not be guessed again."""
-        tables = {table: [g.toml() for g in self.guesses if g.table == table] for table in ("read", "columns", "kinds")}
+        tables = {table: [g.toml() for g in self.guesses if g.table == table] for table in ("source", "columns", "kinds")}
         return "\n\n".join("\n".join([f"[{table}]", *lines]) for table, lines in tables.items() if lines) + "\n"
 
     def _repr_html_(self) -> str:

@@ -246,19 +246,19 @@ class _Evidence:
         found = source.dialect
         guesses = []
         if found is not None:
-            guesses.append(Guess("read", "encoding", found.encoding or "utf-8", 1.0 if dialect.encoding else 0.9, "its bytes say so"))
+            guesses.append(Guess("source", "encoding", found.encoding or "utf-8", 1.0 if dialect.encoding else 0.9, "its bytes say so"))
             if found.separator is not None:
                 guesses.append(
-                    Guess("read", "separator", found.separator, 1.0 if dialect.separator else 0.9, "it cuts the lines into equal fields")
+                    Guess("source", "separator", found.separator, 1.0 if dialect.separator else 0.9, "it cuts the lines into equal fields")
                 )
         day_first, sure, why = (dialect.day_first, 1.0, "you said so") if dialect.day_first is not None else self.days.verdict()
         if self.days.dates:
-            guesses.append(Guess("read", "day_first", day_first, round(sure, 3), why))
+            guesses.append(Guess("source", "day_first", day_first, round(sure, 3), why))
         mark, sure, why = self.decimals.verdict(None if found is None else found.separator)
         if dialect.decimal is not None:
             mark, sure, why = dialect.decimal, 1.0, "you said so"
         if mark == "," or sure < 1:
-            guesses.append(Guess("read", "decimal", mark, round(sure, 3), why))
+            guesses.append(Guess("source", "decimal", mark, round(sure, 3), why))
         return day_first, mark, guesses
 
 

@@ -99,7 +99,7 @@ def _orders(log: EventLog, start: int, end: int) -> Instants:
     wanted = (log.time >= start) & (log.time < end) & (log.known_at < end) & (log.kind == log.code("purchase"))
     if ORDERS in log.columns:
         wanted &= log.columns[ORDERS].values == 1
-    return log.time[wanted]
+    return np.asarray(log.time[wanted])
 
 
 def reliability(calibration: pl.DataFrame | None) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ def test_a_strangers_file_is_understood_without_a_word(tmp_path: Path) -> None:
         "user_id": "Kundennr", "time": "Rechnungsdatum", "order_id": "Rechnungs-Nr", "item_id": "Artikelnr", "quantity": "Menge",
         "unit_price": "Einzelpreis",
     }  # fmt: skip
-    said = {guess.key: guess.value for guess in mapping.guesses if guess.table == "read"}
+    said = {guess.key: guess.value for guess in mapping.guesses if guess.table == "source"}
     assert said == {"encoding": "cp1252", "separator": ";", "day_first": True, "decimal": ","}
     assert mapping.kinds == {"*": "purchase"}
     assert found.rejects.frame.select("row", "reason").rows() == [(2001, "2 fields instead of 8"), (2002, "quantity is not a number")]
