@@ -25,7 +25,7 @@ def test_futures_of_somebody_else_cannot_be_foreseen():
 
 
 def test_the_measure_sees_what_can_be_foreseen_and_what_leaks():
-    history = simulate(2_000, 6 * SEGMENT, 1).history
+    history = simulate(1_000, 6 * SEGMENT, 1).history
     assert min(aucs(history).values()) > 0.6
     told = aucs(shuffled(history, 1), Leaky)
     assert told["logistic-rich"] > 0.9

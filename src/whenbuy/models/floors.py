@@ -177,7 +177,8 @@ class PoissonRateModel:
         """
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
         orders = examples.table.column(f"orders_{self.window_days:g}d")
-        stranger = ~np.isfinite(orders)
+        seen = examples.table.column("event_recency_days") if "event_recency_days" in examples.table.names else orders
+        stranger = ~(np.isfinite(orders) & np.isfinite(seen))
         rate = (np.where(stranger, 0.0, np.maximum(orders, 0.0)) + self.prior_orders) / self.window_days
         count = rate[:, None] * self.grid_days
         return TimeToEvent.of(examples.keys, self.grid_days, np.exp(-count), count, self.name, prior=stranger, in_sample=in_sample)

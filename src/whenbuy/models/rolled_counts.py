@@ -7,6 +7,7 @@ them repeats count as their mean (a closure of the first moment), so that a roll
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,6 +65,8 @@ class RolledCounts:
         NotEnoughDataError
             When no customer was seen at two consecutive cutoffs, or nobody bought between them.
         """
+        from scipy.linalg import LinAlgWarning
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import PoissonRegressor
 
         del valid
@@ -84,7 +87,13 @@ class RolledCounts:
         centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
         spread = np.where(spread > 1e-9, spread, np.inf)  # a term that never changes has no effect
         fitted = PoissonRegressor(alpha=self.ridge / weight.sum(), solver="newton-cholesky", max_iter=200)
-        fitted.fit((matrix - centre) / spread, orders, sample_weight=weight)
+        try:
+            with warnings.catch_warnings(action="error"):
+                fitted.fit((matrix - centre) / spread, orders, sample_weight=weight)
+        except (LinAlgWarning, ConvergenceWarning) as error:
+            raise NotEnoughDataError(
+                "The search for the rate of orders did not converge.", "It needs features of sensible size.", "Look at the largest values."
+            ) from error
         weights = np.asarray(fitted.coef_ / spread, float)
         intercept = float(fitted.intercept_ - weights @ centre)
         highest = float(np.exp(np.max(matrix @ weights) + intercept))
