@@ -5,23 +5,48 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from whenbuy.core.errors import AccessError, UsageError, WhenbuyError
+from whenbuy.core.errors import AccessError, InputError, UsageError, WhenbuyError
 
 if TYPE_CHECKING:
-    import polars as pl
+    from whenbuy.pipeline.screen import Result, Screen
 
-SHOP = click.option("--shop", type=click.Path(path_type=Path), default=None, help="The shop's folder (default: the one you stand in).")
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C."""
+_DEBUG: Final = "WHENBUY_DEBUG"
+_BUG: Final = ("This is a bug, not your doing.", f"Run it again with {_DEBUG}=1 and report what it prints.")
+_LONGEST_LINE: Final = 600
+
+
+class Place(click.ParamType[Path]):
+    """A path. An empty one is a forgotten variable, not the folder in which one stands."""
+
+    name = "path"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, with ``~`` replaced by the user's folder."""
+        if not str(value):
+            self.fail("it is empty.", param, ctx)
+        with suppress(RuntimeError):  # the folder of a user whom the system does not know: the name stays as it is
+            return Path(value).expanduser()
+        return Path(value)
+
+
+SHOP = click.option("--shop", type=Place(), metavar="DIR", default=None, help="The shop's folder (default: the one you stand in).")
 AS_OF = click.option(
     "--as-of", metavar="DATE", default=None, help="Pretend to stand at this moment, e.g. 2017-11-01 (default: the log's end)."
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-Command = Callable[..., Any]
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 
 
 class Verbs(click.Group):
@@ -31,29 +56,54 @@ class Verbs(click.Group):
         """Return the verbs in the order of their definition."""
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one verb; a file that ends too early is bad input (click takes it for an interruption)."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise InputError(f"A file ends too early ({error}).", "Files must be whole.", "Fetch or write it again.") from error
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="whenbuy", message="whenbuy %(version)s")
+
+def _version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    del param
+    if asked:
+        from importlib import metadata
+
+        try:
+            click.echo(f"whenbuy {metadata.version('whenbuy')}")
+        except metadata.PackageNotFoundError:
+            click.echo("whenbuy 0+source")
+        ctx.exit()
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit.")
 def whenbuy() -> None:
     """From a shop's event log to when each customer buys next, how many orders come, and for how much.
 
-    A shop is a folder with whenbuy.toml: `whenbuy init events.csv` makes one, `whenbuy fit` learns, `whenbuy predict` forecasts.
-    """
+    A shop is a folder with whenbuy.toml. To begin:
+
+    \b
+      whenbuy init events.csv --shop my-shop
+      cd my-shop
+      whenbuy fit
+      whenbuy predict --out forecasts.csv
+    """  # noqa: D301 - click reads the \\b
 
 
-@whenbuy.command()
-@click.option("--shop", type=click.Path(path_type=Path), default=Path("demo-shop"), show_default=True, help="Where the demo shop is made.")
+@whenbuy.command(short_help="Make a shop of real grocery data, from import to report.")
+@click.option("--shop", type=Place(), metavar="DIR", default="demo-shop", show_default=True, help="Where the demo shop is made.")
 @JSON
 def demo(shop: Path, as_json: bool) -> None:
-    """Make a shop of real grocery data, learn, score, forecast and write its report."""
+    """Make a shop of real grocery data, learn, score, forecast and write its report. It takes some minutes."""
     from whenbuy.pipeline import verbs
 
     _answer(verbs.demo(shop, say=_say), as_json)
 
 
-@whenbuy.command()
-@click.argument("source", required=False)
-@click.option("--shop", type=click.Path(path_type=Path), default=Path("shop"), show_default=True, help="The folder that becomes the shop.")
+@whenbuy.command(short_help="Make a shop of a file or folder with events.")
+@click.argument("sources", nargs=-1, type=Place(), metavar="[SOURCE]...")
+@click.option("--shop", type=Place(), metavar="DIR", default="shop", show_default=True, help="The folder that becomes the shop.")
 @click.option("--layout", default=None, help="A known public layout: complete_journey, cdnow, online_retail.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=SOURCE", help="A column by its name here and in the file; repeatable.")
 @click.option("--kind", "kinds", multiple=True, metavar="SOURCE=KIND", help="An event name of the file and its kind here; repeatable.")
@@ -61,21 +111,26 @@ def demo(shop: Path, as_json: bool) -> None:
 @click.option("--currency", default=None, help="The currency of the amounts, e.g. EUR.")
 @JSON
 def init(
-    source: str | None, shop: Path, layout: str | None, columns: tuple[str, ...], kinds: tuple[str, ...],
+    sources: tuple[Path, ...], shop: Path, layout: str | None, columns: tuple[str, ...], kinds: tuple[str, ...],
     timezone: str | None, currency: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a shop of SOURCE: a file, a folder of files or a glob (CSV, JSONL, Parquet; plain or compressed)."""
+    """Make a shop of SOURCE: files, folders of files or patterns (CSV, JSONL, Parquet; plain or compressed).
+
+    What the columns and events mean is guessed, and the guesses are written into whenbuy.toml. To mend one, edit that file and run
+    `whenbuy init --shop DIR` without a source: the shop's own sources are read again.
+    """
     from whenbuy.pipeline import verbs
 
-    named = {"timezone": timezone, "currency": currency, "layout": layout}
-    options = {name: value for name, value in named.items() if value is not None}
-    _answer(verbs.init(shop, source, columns=_pairs(columns), kinds=_pairs(kinds), say=_say, **options), as_json)
+    result = verbs.init(
+        shop, sources, columns=_pairs(columns), kinds=_pairs(kinds), timezone=timezone, currency=currency, layout=layout, say=_say
+    )
+    _answer(result, as_json)
 
 
-@whenbuy.command()
+@whenbuy.command(short_help="Learn from what was known before --as-of.")
 @SHOP
 @AS_OF
-@click.option("--seed", type=int, default=None, help="Chooses every sample that is drawn (default: the shop's setting).")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Where chance starts (default: the shop's setting).")
 @JSON
 def fit(shop: Path | None, as_of: str | None, seed: int | None, as_json: bool) -> None:
     """Learn the model of every answer from what was known before --as-of."""
@@ -84,7 +139,7 @@ def fit(shop: Path | None, as_of: str | None, seed: int | None, as_json: bool) -
     _answer(verbs.fit(shop, as_of, seed=seed, say=_say), as_json)
 
 
-@whenbuy.command()
+@whenbuy.command(short_help="Score forecasts of past weeks against what came.")
 @SHOP
 @AS_OF
 @click.option("--weeks", type=click.IntRange(1, 52), default=8, show_default=True, help="How many weekly cutoffs are scored.")
@@ -96,22 +151,24 @@ def backtest(shop: Path | None, as_of: str | None, weeks: int, as_json: bool) ->
     _answer(verbs.backtest(shop, as_of, weeks=weeks, say=_say), as_json)
 
 
-@whenbuy.command()
+@whenbuy.command(short_help="Forecast everybody, or the customers named.")
 @click.argument("users", nargs=-1)
 @SHOP
 @AS_OF
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=None, help="Write the forecasts here: .parquet, .csv or .jsonl by its ending."
-)
+@click.option("--out", type=Place(), metavar="FILE", default=None, help="Write the forecasts here: .parquet, .csv or .jsonl by its ending.")
 @JSON
 def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: Path | None, as_json: bool) -> None:
-    """Forecast USERS (everybody, where none is named)."""
+    """Forecast USERS (everybody, where none is named).
+
+    A terminal shows a short table, a pipe gets CSV with all columns and exact values. Everybody's forecast as of the log's end is
+    kept as forecasts/latest.parquet as well.
+    """
     from whenbuy.pipeline import verbs
 
     _answer(verbs.predict(shop, as_of, users=users or None, out=out, say=_say), as_json)
 
 
-@whenbuy.command()
+@whenbuy.command(short_help="Write reports/index.html.")
 @SHOP
 @JSON
 def report(shop: Path | None, as_json: bool) -> None:
@@ -121,70 +178,142 @@ def report(shop: Path | None, as_json: bool) -> None:
     _answer(verbs.report(shop, say=_say), as_json)
 
 
+# ------------------------------------------------------------------------------------------------ running
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # pipes are UTF-8 everywhere; a terminal that cannot show a letter shows its number
+            stream.reconfigure(errors="backslashreplace", encoding=None if stream.isatty() else "utf-8")
+    if not os.environ.get(_DEBUG):
+        warnings.simplefilter("ignore")
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one command line."""
+    typed = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        whenbuy.main(args=None if arguments is None else list(arguments), prog_name="whenbuy", standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
-    except click.ClickException as error:
+        _require_text(typed)
+        code = whenbuy.main(args=typed, prog_name="whenbuy", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return UsageError.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("Interrupted. What was finished is saved; nothing is half-written.")
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except WhenbuyError as error:
-        _say("\n".join(("Error: " + error.got, *(part for part in (error.need, error.do) if part))))
-        return error.exit_code
-    except PermissionError as error:
-        _say(f"Error: {error.filename} may not be read or written.\nwhenbuy needs it.\nChange its permissions, or name another place.")
-        return AccessError.exit_code
-    except Exception as error:  # the last stop before a user
-        if os.environ.get("WHENBUY_DEBUG"):
+        return INTERRUPTED
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # the last stop before a user: a panic inside polars is no Exception
+        told = _told(error)
+        if told.exit_code == WhenbuyError.exit_code and os.environ.get(_DEBUG):
             raise
-        _say(f"Error inside whenbuy: {type(error).__name__}: {error}")
-        _say("This is a bug, not your doing. Run again with WHENBUY_DEBUG=1 and report what it prints.")
-        return WhenbuyError.exit_code
-    return 0
+        _complain(told)
+        return told.exit_code
+
+
+def _require_text(typed: Sequence[str]) -> None:
+    for word in typed:
+        if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in word):
+            raise UsageError(f"{word!r} was typed.", "Arguments are UTF-8 text without NUL.", "Type it again, or rename the file.")
+
+
+def _told(error: BaseException) -> WhenbuyError:
+    """Return any error as one of whenbuy's: what was got, what is needed, what to do next."""
+    if isinstance(error, WhenbuyError):
+        return error if error.need or error.exit_code != WhenbuyError.exit_code else WhenbuyError(error.got, *_BUG)
+    if isinstance(error, click.ClickException):
+        ctx = getattr(error, "ctx", None) or click.Context(whenbuy, info_name="whenbuy")
+        usage = " ".join(ctx.get_usage().split()).removeprefix("Usage: ")
+        return UsageError(error.format_message(), f"It is typed as: {usage}", f"See `{ctx.command_path} --help`.")
+    if isinstance(error, OSError):
+        return AccessError(
+            f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", "whenbuy must be able to read and write there.",
+            "Look at its permissions and at the space left, or name another place.",
+        )  # fmt: skip
+    if isinstance(error, MemoryError):
+        return WhenbuyError("The memory did not suffice.", "The log and its features must fit into it.", "Close other programs.")
+    first = next(iter(str(error).strip().splitlines()), "")
+    return WhenbuyError(f"Inside whenbuy: {type(error).__name__}: {first}", *_BUG)
+
+
+# ------------------------------------------------------------------------------------------------ printing
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    """Print words for people. A reader who has gone away does not stop the work."""
+    with suppress(BrokenPipeError):
+        click.echo("\n".join(map(_harmless, text.split("\n"))), err=True)
 
 
-def _answer(result: Any, as_json: bool) -> None:
-    """Print the result of a verb: as JSON when asked, else its table."""
-    if as_json:
-        click.echo(json.dumps(result.plain(), default=str, ensure_ascii=False))
-    elif result.table is not None:
-        click.echo(_table(result.table))
+def _complain(error: WhenbuyError) -> None:
+    parts = (_harmless(part) for part in (error.got, error.need, error.do) if part)
+    with suppress(BrokenPipeError):
+        click.echo(_styled("Error:", sys.stderr, fg="red", bold=True) + " " + "\n  ".join(parts), err=True, color=True)
 
 
-def _table(frame: pl.DataFrame) -> str:
-    """Return a table as text: everything when piped (CSV), a readable excerpt on a terminal."""
-    if not sys.stdout.isatty():
-        return frame.write_csv().rstrip("\n")
-    import polars as pl
+def _answer(result: Result, as_json: bool) -> None:
+    """Print what a verb found: one JSON object where asked, a short table on a terminal, CSV with everything elsewhere."""
+    try:
+        if as_json:
+            click.echo(json.dumps(result.plain(), default=_iso, ensure_ascii=False, allow_nan=False), color=True)
+        elif _terminal(sys.stdout):
+            for screen in result.screens:
+                click.echo(_drawn(screen), color=True)
+        elif result.table is not None:
+            click.echo(result.table.write_csv(), nl=False, color=True)  # color: click would take escape sequences out of the data
+        if result.line and not as_json:
+            click.echo(result.line)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in result.after:
+        _say(line)
 
-    with pl.Config(tbl_rows=30, tbl_cols=-1, tbl_width_chars=160, float_precision=3) as config:
-        config.set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(True)
-        return str(frame)
+
+def _drawn(screen: Screen) -> str:
+    """Return a table as aligned text; wide letters count twice, as terminals draw them."""
+    from rich.cells import cell_len
+
+    right = [head.endswith(">") for head in screen.columns]
+    lines = [tuple(head.removesuffix(">") for head in screen.columns), *(tuple(map(_harmless, row)) for row in screen.rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+
+    def aligned(cells: Sequence[str]) -> str:
+        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+        return "  ".join(gap + cell if end else cell + gap for cell, gap, end in zip(cells, gaps, right, strict=True)).rstrip()
+
+    head, *body = map(aligned, lines)
+    title = [_styled(_harmless(screen.title), sys.stdout, bold=True)] if screen.title else []
+    return "\n".join([*title, _styled(head, sys.stdout, dim=True), *body, *(_styled(one, sys.stdout, dim=True) for one in screen.below)])
+
+
+def _styled(text: str, stream: TextIO | None, **style: Any) -> str:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not _terminal(stream)
+    return text if plain else click.style(text, **style)
+
+
+def _terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _harmless(text: str) -> str:
+    """Return a line that cannot steer the terminal: control characters and overrides of the writing direction are replaced."""
+    short = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}… ({len(text):,} characters)"
+    return "".join("\ufffd" if unicodedata.category(letter)[0] == "C" else letter for letter in short)
+
+
+def _iso(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for text in texts:
         name, sign, value = text.partition("=")
-        if not (name and sign and value):
-            raise click.UsageError(f"{text!r} is not of the form NAME=VALUE.")
+        if not (name.strip() and sign and value.strip()):
+            raise click.UsageError(f"{text!r} is not of the form NAME=VALUE.", click.get_current_context())
         pairs[name.strip()] = value.strip()
     return pairs
 

@@ -23,8 +23,6 @@ from whenbuy.pipeline import bundle, learn, verbs
 from whenbuy.pipeline.catalogue import types
 from whenbuy.pipeline.forecaster import Forecaster
 
-ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -294,9 +292,10 @@ def test_a_failed_init_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "mine").iterdir() if path.name != "log.lock") == ["letter.txt", "reports"]
 
 
-@pytest.mark.skipif(ROOT, reason="root may write everywhere")
 def test_folders_that_may_not_be_written(file: Path, shop: Path, tmp_path: Path) -> None:
     (tmp_path / "sealed").mkdir(mode=0o500)
+    if os.access(tmp_path / "sealed", os.W_OK):
+        pytest.skip("whoever runs this may write everywhere")
     refused(7, "init", file, "--shop", tmp_path / "sealed" / "shop")
     refused(7, "predict", "--shop", shop, "--out", tmp_path / "sealed" / "x.csv")
     (tmp_path / "secret.csv").write_text("user_id,time\n")

@@ -66,6 +66,8 @@ def decode(plain: Plain, arrays: Mapping[str, np.ndarray[Any, Any]], types: Mapp
         if not isinstance(parts, dict):
             raise TypeError(parts)
         return made(**{name: decode(part, arrays, types) for name, part in parts.items()})
+    except DamagedError:
+        raise  # a part of it said so
     except (KeyError, IndexError, TypeError, ValueError, WhenbuyError) as error:
         raise DamagedError(
             f"The stored model is not readable ({type(error).__name__}: {error}).", "It may come from another version.", "Fit again."

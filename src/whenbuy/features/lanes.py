@@ -312,11 +312,24 @@ def _of_state(way: int, value: int, count: float, at: int, factor: float, other:
 @kernel
 def read_out(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instants, place: Ints, begin: int, end: int, out: Singles) -> None:
     """Read the features of the keys begin … end out of the rows of totals, state and decays, each as of its instant, into their places."""
-    plain, scales, reads, factors, names = code.plain, code.scales, code.reads, code.factors, code.names
+    read_plain(code, totals, ZERO, place, begin, end, out)
+    read_rest(code, totals, state, decays, at, place, begin, end, out)
+
+
+@kernel
+def read_plain(code: Code, totals: Ints, row: int, place: Ints, begin: int, end: int, out: Singles) -> None:
+    """Read the features that are one total over a scale out of the rows of totals from ``row`` on."""
+    plain, scales = code.plain, code.scales
     for p in range(len(plain)):
         column, spot, scale = plain[p, 0], plain[p, 1], scales[p]
         for key in range(begin, end):
-            out[place[key], column] = float(totals[key - begin, spot]) / scale
+            out[place[key], column] = float(totals[row + key - begin, spot]) / scale
+
+
+@kernel
+def read_rest(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instants, place: Ints, begin: int, end: int, out: Singles) -> None:
+    """Read the features that are more than one total over a scale."""
+    reads, factors, names = code.reads, code.factors, code.names
     for r in range(len(reads)):
         way, column, a, b, c, d = reads[r, 0], reads[r, 1], reads[r, 2], reads[r, 3], reads[r, 4], reads[r, 5]
         factor, other = factors[r, 0], factors[r, 1]

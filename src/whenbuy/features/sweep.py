@@ -7,13 +7,16 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from whenbuy.core.arrays import DAY, Floats, Instants, Ints, Singles
 from whenbuy.core.examples import Table
 from whenbuy.core.history import Past
 from whenbuy.core.kernel import kernel
-from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, fold, read_out, worth
+from whenbuy.features.lanes import HEAVY, MINUS, PLUS, REPEATS, ZERO, Code, add, fold, read_plain, read_rest, worth
 from whenbuy.features.program import Program
+
+Places = npt.NDArray[np.uint64]
 
 _PREFIX_LIMIT: Final = 1 << 22
 """The lanes after each event of a user are kept while they are fewer numbers than this (32 MiB); else events leave one by one."""
@@ -106,6 +109,7 @@ def sweep_rows(
     totals = np.zeros((_BATCH, (windows + 1) * width), np.int64)
     state, decays = np.zeros((_BATCH, len(code.empty)), np.int64), np.zeros((_BATCH, len(code.halflives)))
     prefix, leave, cursor = np.zeros(0, np.int64), np.zeros(windows, np.int64), np.zeros(3, np.int64)
+    ask, slots = _asked(code, leave), len(code.empty)
     walk, batch, used, lo = Walk(prefix, prefix, leave, cursor, prefix), ZERO, ZERO, ZERO
     while lo < len(start):
         hi = lo + 1
@@ -127,10 +131,11 @@ def sweep_rows(
         while lo < hi:
             n = min(hi - lo, _BATCH - used)
             if ordered:
-                _ordered_totals(code, time, prefix, first, stop, at, lo, lo + n, leave, totals, used)
+                _read_prefix(ask, time, prefix, first, stop, at, place, lo, lo + n, out, totals, used)
             else:
                 _late_totals(code, time, kind, values, walk, first, stop, at, lo, lo + n, totals, used)
-            if len(code.empty):
+                read_plain(code, totals, used, place, lo, lo + n, out)
+            if slots:
                 if seen == first:
                     _copy(code.empty, state[used])
                     decays[used] = 0.0
@@ -138,12 +143,12 @@ def sweep_rows(
             seen = stop[lo + n - 1]
             lo, used = lo + n, used + n
             if used == _BATCH:
-                read_out(code, totals, state, decays, at, place, batch, lo, out)
+                read_rest(code, totals, state, decays, at, place, batch, lo, out)
                 _copy(totals[-1], totals[0])
                 _copy(state[-1], state[0])
                 _copy(decays[-1], decays[0])
                 batch, used = lo, ZERO
-    read_out(code, totals, state, decays, at, place, batch, lo, out)
+    read_rest(code, totals, state, decays, at, place, batch, lo, out)
 
 
 @kernel
@@ -170,43 +175,113 @@ def _rank(order: Ints, first: int) -> Ints:
     return rank
 
 
+class Asked(NamedTuple):
+    """What is read of the lanes, as unsigned places: these need no look for negative ones.
+
+    Parameters
+    ----------
+    code
+        The compiled spec.
+    plain
+        Features that are one total: column, lane, window (p x 3).
+    parts
+        Totals that other features are made of: place among the totals, lane, window (q x 3).
+    leave
+        Per window: the first event of a user of many that has not left it.
+    edges, left
+        Room: where each window begins, and the lanes after the events that left it; none ever leaves the last one, that of all time.
+    """
+
+    code: Code
+    plain: Places
+    parts: Places
+    leave: Ints
+    edges: Ints
+    left: Places
+
+
+@kernel
+def _asked(code: Code, leave: Ints) -> Asked:
+    """Return what is read of the lanes."""
+    width = max(code.width, 1)
+    plain, parts = np.empty((len(code.plain), 3), np.uint64), np.empty((4 * len(code.reads), 3), np.uint64)
+    for p in range(len(plain)):
+        column, spot = code.plain[p, 0], code.plain[p, 1]
+        plain[p, 0], plain[p, 1], plain[p, 2] = column, spot % width, spot // width
+    known, n = np.zeros((len(code.windows) + 1) * width, np.bool_), 0
+    for r in range(len(code.reads)):
+        for i in range(2, 6 if code.reads[r, 0] <= REPEATS else 2):
+            spot = code.reads[r, i]
+            if not known[spot]:
+                known[spot] = True
+                parts[n, 0], parts[n, 1], parts[n, 2] = spot, spot % width, spot // width
+                n += 1
+    return Asked(code, plain, parts[:n].copy(), leave, np.zeros(len(code.windows), np.int64), np.zeros(len(code.windows) + 1, np.uint64))
+
+
 @kernel
 def _fill_prefix(code: Code, kind: Ints, values: Ints, first: int, last: int, prefix: Ints) -> None:
     """Keep the lanes of one user after each event: those after i events stand at ``i * width``."""
-    width, units, lane_first, lanes = code.width, code.units, code.lane_first, code.lanes
-    prefix[:width] = 0
-    base = 0
+    units, lane_first, lanes, width = code.units, code.lane_first, code.lanes, np.uint64(code.width)
+    one, base = np.uint64(1), np.uint64(0)
+    prefix[: code.width] = 0
     for event in range(first, last):
-        k = kind[event]
-        for lane in range(width):
-            prefix[base + width + lane] = prefix[base + lane] + units[k, lane]
-        base += width
-        for step in range(lane_first[k], lane_first[k + 1]):
+        k, after, lane = np.uint64(kind[event]), base + width, np.uint64(0)
+        while lane < width:
+            prefix[after + lane] = prefix[base + lane] + units[k, lane]
+            lane += one
+        base = after
+        for step in range(lane_first[k], lane_first[k + one]):
             column, where = lanes[step, 2], lanes[step, 3]
             if where >= 0 and values[where, event] != lanes[step, 4]:
                 continue
             more, next_more = worth(lanes[step, 0], values[column, event] if column >= 0 else 0)
-            prefix[base + lanes[step, 1]] += more
+            spot = base + np.uint64(lanes[step, 1])
+            prefix[spot] += more
             if next_more:
-                prefix[base + lanes[step, 1] + 1] += next_more
+                prefix[spot + one] += next_more
 
 
 @kernel
-def _ordered_totals(
-    code: Code, time: Instants, prefix: Ints, first: int, stop: Ints, at: Instants, lo: int, hi: int, leave: Ints, totals: Ints, row: int
+def _read_prefix(
+    ask: Asked, time: Instants, prefix: Ints, first: int, stop: Ints, at: Instants, place: Ints, lo: int, hi: int, out: Singles,
+    totals: Ints, row: int,
 ) -> None:  # fmt: skip
-    """Fill the totals of some keys of a user whose events came in time: a window is the difference of two prefixes."""
-    windows, width = code.windows, code.width
-    for window in range(len(windows) + 1):
-        base = window * width
-        for key in range(lo, hi):
-            event = first
-            if window < len(windows):
-                event = _leave(time, first, max(first, stop[key] - HEAVY), stop[key], at[key] - windows[window], leave[window])
-                leave[window] = event
-            known, left = (stop[key] - first) * width, (event - first) * width
-            for lane in range(width):
-                totals[row + key - lo, base + lane] = prefix[known + lane] - prefix[left + lane]
+    """Read some keys of a user whose events came in time: a total is the difference of the lanes after what is known and after what left.
+
+    Plain features go straight to their ``place``; the parts of the others into the rows of totals. All is one loop: a call per key would
+    cost more than what it does. A user of few events is halved for all windows side by side, without a branch that depends on the data.
+    """
+    windows, width, scales = ask.code.windows, ask.code.width, ask.code.scales
+    plain, parts, leave, edges, left = ask.plain, ask.parts, ask.leave, ask.edges, ask.left
+    begin, lanes, one, none = np.uint64(first), np.uint64(width), np.uint64(1), np.uint64(0)
+    for key in range(lo, hi):
+        events = stop[key] - first
+        if events > HEAVY:
+            for window in range(len(windows)):
+                leave[window] = _leave(time, first, stop[key] - HEAVY, stop[key], at[key] - windows[window], leave[window])
+                left[window] = np.uint64((leave[window] - first) * width)
+        else:
+            for window in range(len(windows)):
+                edges[window], left[window] = at[key] - windows[window], begin
+            length = np.uint64(events)
+            while length > none:
+                half = (length + one) >> one
+                for window in range(len(windows)):
+                    edge = left[window] + half
+                    left[window] = edge if time[edge - one] < edges[window] else left[window]
+                length -= half
+            for window in range(len(windows)):
+                left[window] = (left[window] - begin) * lanes
+        known, spot = np.uint64(events) * lanes, np.uint64(place[key])
+        for p in range(len(plain)):
+            lane = plain[p, 1]
+            total = float(prefix[known + lane] - prefix[left[plain[p, 2]] + lane])
+            out[spot, plain[p, 0]] = total if scales[p] == 1.0 else total / scales[p]
+        for q in range(len(parts)):
+            lane = parts[q, 1]
+            totals[row, parts[q, 0]] = prefix[known + lane] - prefix[left[parts[q, 2]] + lane]
+        row += 1
 
 
 @kernel

@@ -234,10 +234,11 @@ class FrameMaker:
 
     def _money(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the frame with amounts worked out where they must be, and with refunds for what is negative."""
-        bought = pl.col("kind").cast(pl.String).is_in(BOUGHT)
+        bought = pl.any_horizontal(pl.col("kind") == kind for kind in BOUGHT)
         if "amount" not in frame.columns and "unit_price" in frame.columns:
-            pieces = pl.col("quantity") if "quantity" in frame.columns else pl.lit(1)
-            frame = frame.with_columns(amount=pl.when(bought).then((pl.col("unit_price") * pieces).cast(pl.Float64)))
+            price = pl.col("unit_price")
+            paid = price * pl.col("quantity") if "quantity" in frame.columns else price
+            frame = frame.with_columns(amount=pl.when(bought).then(paid.cast(pl.Float64)))
         if self.currency is not None and "currency" not in frame.columns:
             frame = frame.with_columns(currency=pl.lit(self.currency, pl.Categorical))
         counted = [name for name in ("amount", "quantity", "unit_price") if name in frame.columns]
@@ -247,7 +248,7 @@ class FrameMaker:
             frame = frame.with_columns(kind=pl.when(minus).then(pl.lit("refund", pl.Categorical)).otherwise("kind"))
         if not any(_below_zero(frame[name]) for name in counted):
             return frame
-        returned = pl.col("kind").cast(pl.String) == "refund"
+        returned = pl.col("kind") == "refund"
         return frame.with_columns(pl.when(returned).then(pl.col(name).abs()).otherwise(name).alias(name) for name in counted)
 
     def _refunds(self, frame: pl.DataFrame, counted: Sequence[str]) -> pl.Series | None:
@@ -257,7 +258,7 @@ class FrameMaker:
             signs.append(pl.col("order_id").cast(pl.String).str.starts_with(self.cancelled).fill_null(False))
         if not signs:
             return None
-        found = frame.select(pl.any_horizontal(signs) & (pl.col("kind").cast(pl.String) == "purchase")).to_series()
+        found = frame.select(pl.any_horizontal(signs) & (pl.col("kind") == "purchase")).to_series()
         return found if found.any() else None
 
 

@@ -3,49 +3,43 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from polars.exceptions import PolarsError
 
-from whenbuy.clean import DEFAULT, RULES, clean
-from whenbuy.config import Settings, ShopSettings, SourceSettings
-from whenbuy.core.errors import NotFoundError, SettingsError, UsageError
+from whenbuy.clean import RULES, clean
+from whenbuy.config import FILE, Settings, ShopSettings, SourceSettings
+from whenbuy.core.errors import DamagedError, NotFoundError, UsageError
 from whenbuy.core.history import History
+from whenbuy.evaluate.scores import Duel
 from whenbuy.features import Feature, Holiday, Payday
-from whenbuy.ingest.read import Reading
 from whenbuy.ingest.read import read as read_source
-from whenbuy.ingest.store import open_log, write_log
+from whenbuy.ingest.store import open_log
+from whenbuy.ingest.times import EARLIEST, LATEST
 from whenbuy.pipeline import backtest as backtesting
-from whenbuy.pipeline import bundle, learn, track
+from whenbuy.pipeline import bundle, learn, screen, track
 from whenbuy.pipeline.backtest import Backtest
 from whenbuy.pipeline.catalogue import types
 from whenbuy.pipeline.export import require_ending, write_frame
 from whenbuy.pipeline.forecaster import Choice, Forecaster
-from whenbuy.pipeline.grid import has_clock_times
-from whenbuy.pipeline.shop import Shop, write
+from whenbuy.pipeline.intake import FOUND, Say, founding, rules, take_in
+from whenbuy.pipeline.screen import Result
+from whenbuy.pipeline.shop import Shop
 
-Say = Callable[[str], None]
 MODEL: Final = "latest"
-_FOUND, _SCORES, _CALIBRATION = "found.json", "scores.parquet", "calibration.parquet"
+DEMO: Final = "complete_journey"
+"""The layout of the demo's data."""
+_SCORES, _CALIBRATION = "scores.parquet", "calibration.parquet"
 _SHOWN: Final = ("auc", "logloss", "ece", "brier")
 """The scores of each horizon that are shown; all of them are kept with the run."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """What a verb did: facts for machines and, where there is one, a table for people."""
-
-    facts: Mapping[str, Any]
-    table: pl.DataFrame | None = None
-
-    def plain(self) -> dict[str, Any]:
-        """Return everything as plain data."""
-        return {**self.facts} | ({} if self.table is None else {"rows": self.table.to_dicts()})
+_COLUMNS: Final = ("ours", "floor", "difference", "low", "high", "verdict", "better", "definition")
 
 
 def read(source: object = None, *, cleaned: bool = True, **options: Any) -> History:
@@ -54,124 +48,155 @@ def read(source: object = None, *, cleaned: bool = True, **options: Any) -> Hist
     ``options`` are those of ``whenbuy.ingest.read.read``: columns, kinds, timezone, layout, currency, lateness_days, now.
     """
     history = read_source(source, **options).history
-    return clean(history, _rules(history), now=options.get("now")).history if cleaned else history
+    return clean(history, rules(history), now=options.get("now")).history if cleaned else history
+
+
+# ----------------------------------------------------------------------------------------------- a shop's log
 
 
 def init(
     folder: Path,
-    source: str | None,
+    sources: Sequence[Path | str] = (),
     *,
     columns: Mapping[str, str],
     kinds: Mapping[str, str],
+    timezone: str | None = None,
+    currency: str | None = None,
+    layout: str | None = None,
     say: Say,
-    timezone: str = "UTC",
-    currency: str = "",
-    layout: str = "",
+    now: datetime | None = None,
 ) -> Result:
-    """Make a shop of a source: read, clean and store its log; keep every row that was taken out, with the reason."""
-    if (folder / "whenbuy.toml").exists():
-        Shop.create(folder, Settings())  # raises: a shop is made once
-    paths = () if source is None else (str(Path(source).resolve()),)
-    settings = Settings(
-        ShopSettings(name=folder.resolve().name, timezone=timezone, currency=currency),
-        SourceSettings(paths, layout), dict(columns), dict(kinds),
-    )  # fmt: skip
-    return _import(folder, settings, say)
+    """Make a shop of its sources: read, clean and store its log; keep every row that was taken out, with the reason.
+
+    Where nothing but an existing shop is named, it is read again, as its whenbuy.toml says now.
+
+    Parameters
+    ----------
+    folder
+        What becomes the shop. Where making it fails, nothing is left there that was not there before.
+    sources
+        Files, folders or patterns.
+    columns, kinds
+        What is not to be guessed: our column -> the source's, the source's event -> our kind.
+    timezone, currency, layout
+        As for ``read``.
+    say
+        Where words about the progress go.
+    now
+        The instant after which nothing can have happened yet; this moment by default.
+
+    Raises
+    ------
+    UsageError
+        When a source is named for a folder that already is a shop, or none for one that is not.
+    """
+    if (folder / FILE).is_file() and not any((sources, columns, kinds, timezone, currency, layout)):
+        result = _read_again(folder, say, now)
+    else:
+        paths = tuple(str(Path(source).absolute()) for source in sources)
+        shop = ShopSettings(folder.resolve().name, timezone or "UTC", currency or "")
+        result = _make(folder, Settings(shop, SourceSettings(paths, layout or ""), dict(columns), dict(kinds)), say, now)
+    return replace(result, after=(*result.after, f"Next: whenbuy fit{_at(folder)}"))
 
 
-def _import(folder: Path, settings: Settings, say: Say) -> Result:
-    say("reading")
-    now = datetime.now(UTC)
-    source = settings.source
-    reading = read_source(
-        (source.paths[0] if len(source.paths) == 1 else list(source.paths)) if source.paths else None,
-        columns=settings.columns, kinds=settings.kinds, timezone=settings.shop.timezone, layout=source.layout or None,
-        currency=settings.shop.currency or None, lateness_days=settings.shop.lateness_days, now=now,
-    )  # fmt: skip
-    history = reading.history
-    say(f"cleaning {len(history.log):,} events")
-    cleaned = clean(history, _rules(history, settings.clean), now=now)
-    found = {"reading": _read_words(reading), "cleaning": list(cleaned.report.sentences())}
-    named = {} if source.layout else reading.mapping.columns
-    shop = Shop(folder) if (folder / "whenbuy.toml").exists() else Shop.create(folder, _understood(settings, history, named))
+def _make(folder: Path, settings: Settings, say: Say, now: datetime | None = None) -> Result:
+    """Make a shop, whole or not at all: its settings, which make it one, come last."""
+    with founding(folder):
+        result, understood = take_in(folder, settings, say, now)
+        Shop.create(folder, understood)
+    return result
+
+
+def _read_again(folder: Path, say: Say, now: datetime | None = None) -> Result:
+    shop = Shop(folder.resolve())
     with shop.writing():
-        write_log(cleaned.history, shop.log)
-        write_frame(cleaned.quarantine, shop.quarantine / "cleaning.parquet")
-        write_frame(reading.rejects.frame, shop.quarantine / "reading.parquet")
-        write(shop.quarantine / _FOUND, json.dumps(found, ensure_ascii=False).encode())
-    log = cleaned.history.log
-    facts = {
-        "shop": str(shop.folder), "rows": reading.rows, "events": len(log), "users": len(log.users), "rejected": len(reading.rejects),
-        "quarantined": len(cleaned.quarantine), "first": history.clock.show(log.start), "end": history.clock.show(log.end),
-    }  # fmt: skip
-    for sentence in (*found["reading"], *found["cleaning"]):
-        say("  " + sentence)
-    say(f"{shop.folder} holds {len(log):,} events of {len(log.users):,} users, {facts['first']} to {facts['end']}")
-    return Result(facts, pl.DataFrame({"kind": log.kinds, "events": [log.count(kind) for kind in log.kinds]}))
+        settings = shop.settings(RULES)
+        sources = replace(settings.source, paths=tuple(map(str, shop.sources(settings))))
+        return take_in(shop.folder, replace(settings, source=sources), say, now)[0]
 
 
-def _understood(settings: Settings, history: History, named: Mapping[str, str]) -> Settings:
-    """Return the settings with what reading found out, so that the next import reads the same way."""
-    shop = replace(settings.shop, timezone=history.clock.zone)
-    return replace(settings, shop=shop, columns={**named, **settings.columns})
+# ------------------------------------------------------------------------------------------------ learning
 
 
 def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say) -> Result:
     """Learn every answer of a shop and keep the models as its latest bundle."""
-    shop = Shop.find(folder or Path.cwd())
-    settings, history, started = shop.settings(), open_log(shop.log), time.time()
-    seed = settings.shop.seed if seed is None else seed
+    shop, started = _shop(folder), time.time()
     with shop.writing():
+        settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
+        seed = settings.shop.seed if seed is None else seed
         forecaster = learn.fit(
-            history, as_of, horizons=settings.shop.horizons, further=_further(settings), seed=seed,
+            history, _moment(history, as_of, say), horizons=settings.shop.horizons, further=_further(settings), seed=seed,
             closed=settings.calendar.closed, say=say,
         )  # fmt: skip
         bundle.save(shop.models / MODEL, forecaster, {"zone": history.clock.zone, "known_until": forecaster.known_until})
         scores = {f"{choice.answer}/{choice.model}": (choice.value, float("nan"), float("nan")) for choice in forecaster.choices}
         run = _record(shop, settings, history, "fit", forecaster, scores, (forecaster.known_until,), seed, started)
-    for note in forecaster.notes:
-        say(note)
+    known = history.clock.show(forecaster.known_until)
     facts = {
-        "model": str(shop.models / MODEL), "known_until": history.clock.show(forecaster.known_until), "run": run.id,
-        "chosen": _chosen(forecaster), "notes": list(forecaster.notes),
+        "model": str(shop.models / MODEL), "known_until": known, "run": run.id, "chosen": _chosen(forecaster),
+        "notes": list(forecaster.notes),
     }  # fmt: skip
-    return Result(facts, _choices(forecaster.choices))
-
-
-def predict(folder: Path | None, as_of: str | None, *, users: Iterable[str] | None, out: Path | None, say: Say) -> Result:
-    """Forecast with the latest models; everybody's forecast is kept as forecasts/latest.parquet."""
-    if out is not None:
-        require_ending(out)
-    shop = Shop.find(folder or Path.cwd())
-    forecaster, history = _model(shop), open_log(shop.log)
-    outlook = forecaster.predict(history, as_of, users)
-    frame = outlook.frame()
-    place = shop.forecasts / "latest.parquet" if users is None else None
-    for path in {path for path in (place, out) if path is not None}:
-        write_frame(frame, path)
-        say(f"{len(frame):,} forecasts are in {path}")
-    return Result({"as_of": history.clock.show(int(outlook.keys.cutoff[0])), "forecasts": len(frame)}, frame)
+    learned = f"Learned from what was known before {known}, in {time.time() - started:.0f} s. Next: whenbuy predict{_at(folder)}"
+    table = _choices(forecaster.choices)
+    return Result(facts, table, "choices", (screen.choices(forecaster.choices),), after=(*forecaster.notes, learned))
 
 
 def backtest(folder: Path | None, as_of: str | None, *, weeks: int, say: Say) -> Result:
     """Score forecasts of the last weeks beside the floor's, and keep the scores for the report."""
-    shop = Shop.find(folder or Path.cwd())
-    settings, history, started = shop.settings(), open_log(shop.log), time.time()
+    shop, started = _shop(folder), time.time()
     with shop.writing():
+        settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
         found = backtesting.backtest(
-            history, as_of, weeks=weeks, horizons=settings.shop.horizons, further=_further(settings), seed=settings.shop.seed,
-            closed=settings.calendar.closed, say=say,
+            history, _moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=_further(settings),
+            seed=settings.shop.seed, closed=settings.calendar.closed, say=say,
         )  # fmt: skip
-        table = _shown(found)
+        duels = _shown(found)
+        table = _scores(found, [duel.name for duel in duels])
         write_frame(table, shop.reports / _SCORES)
         write_frame(found.calibration(), shop.reports / _CALIBRATION)
         scores = {row.name: (row.ours, float("nan"), float("nan")) for row in found.comparison.rows}
         run = _record(shop, settings, history, "backtest", found.forecaster, scores, found.cutoffs, settings.shop.seed, started)
+    cutoffs = [history.clock.show(cutoff) for cutoff in found.cutoffs]
     facts = {
-        "cutoffs": [history.clock.show(cutoff) for cutoff in found.cutoffs], "forecasts": len(found.ours), "floor": found.comparison.floor,
-        "chosen": _chosen(found.forecaster), "run": run.id,
+        "cutoffs": cutoffs, "forecasts": len(found.ours), "floor": found.comparison.floor, "chosen": _chosen(found.forecaster),
+        "run": run.id, "notes": list(found.forecaster.notes),
     }  # fmt: skip
-    return Result(facts, table)
+    span = cutoffs[0] if len(cutoffs) == 1 else f"{len(cutoffs)} weekly cutoffs, {cutoffs[0]} to {cutoffs[-1]}"
+    page = screen.scores(duels, f"{len(found.ours):,} forecasts as of {span}, against what came:", found.comparison.floor)
+    return Result(facts, table, "scores", (page,), after=found.forecaster.notes)
+
+
+# ----------------------------------------------------------------------------------------------- answering
+
+
+def predict(folder: Path | None, as_of: str | None, *, users: Iterable[str] | None, out: Path | None, say: Say) -> Result:
+    """Forecast with the latest models; everybody's forecast as of the log's end is kept as forecasts/latest.parquet too."""
+    if out is not None:
+        require_ending(out)
+    shop, named = _shop(folder), None if users is None else list(users)
+    settings, forecaster, history = shop.settings(RULES), _model(shop), open_log(shop.log)
+    outlook = forecaster.predict(history, _moment(history, as_of, say), named)
+    frame = outlook.frame()
+    latest = shop.forecasts / "latest.parquet" if named is None and as_of is None else None
+    files = [path for path in (latest, out) if path is not None]
+    for path in files:
+        write_frame(frame, path)
+    moment = history.clock.show(int(outlook.keys.cutoff[0]))
+    facts = {"as_of": moment, "customers": len(frame), "files": [str(path) for path in files]}
+    after = [*_strangers(history, named or []), *(f"{len(frame):,} forecasts as of {moment} are in {path}" for path in files)]
+    if out is not None:
+        return Result(facts, after=tuple(after))
+    page = screen.customers(outlook, history, settings.shop.currency, named=named is not None)
+    return Result(facts, frame, "forecasts", (page,), after=tuple(after))
+
+
+def _strangers(history: History, named: Sequence[str]) -> list[str]:
+    """Return a line about the users named of whom the log knows nothing."""
+    unknown = [name for name, code in zip(named, history.log.users.codes(named).tolist(), strict=True) if code < 0]
+    if not unknown:
+        return []
+    shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else "")
+    return [f"Not in the log, so what is usual for a newcomer answers: {shown}."]
 
 
 def report(folder: Path | None, *, say: Say) -> Result:
@@ -179,71 +204,110 @@ def report(folder: Path | None, *, say: Say) -> Result:
     from whenbuy.pipeline.report import SCORES, Findings
     from whenbuy.pipeline.report import write as write_report
 
-    shop = Shop.find(folder or Path.cwd())
-    settings, history, forecaster = shop.settings(), open_log(shop.log), _model(shop)
+    shop = _shop(folder)
+    settings, history, forecaster = shop.settings(RULES), open_log(shop.log), _model(shop)
+    say("forecasting everybody")
     outlook = forecaster.predict(history)
-    found = json.loads((shop.quarantine / _FOUND).read_text()) if (shop.quarantine / _FOUND).exists() else {}
-    scored = (shop.reports / _SCORES).exists()
-    scores = pl.read_parquet(shop.reports / _SCORES) if scored else pl.DataFrame(schema=dict(SCORES))
+    found = _stored(shop.quarantine / FOUND, lambda path: json.loads(path.read_text("utf-8")), "init") or {}
+    scores, calibration = (_stored(shop.reports / name, pl.read_parquet, "backtest") for name in (_SCORES, _CALIBRATION))
     findings = Findings(
-        settings.shop.name, settings.shop.currency, history, outlook, scores, _sentences(forecaster),
-        learning=forecaster.notes, cleaning=tuple(found.get("cleaning", ())), reading=tuple(found.get("reading", ())),
-        calibration=pl.read_parquet(shop.reports / _CALIBRATION) if scored else None,
+        settings.shop.name, settings.shop.currency, history, outlook, pl.DataFrame(schema=dict(SCORES)) if scores is None else scores,
+        _sentences(forecaster), learning=forecaster.notes, cleaning=tuple(found.get("cleaning", ())),
+        reading=tuple(found.get("reading", ())), calibration=calibration,
     )  # fmt: skip
     path = write_report(findings, shop.reports / "index.html")
-    say(f"the report is {path}")
-    return Result({"report": str(path), "customers": len(outlook)})
+    unscored = () if scores is not None else (f"It has no scores yet: run `whenbuy backtest{_at(folder)}` first for those.",)
+    return Result({"report": str(path), "customers": len(outlook)}, line=str(path), after=unscored)
 
 
 def demo(folder: Path, *, say: Say) -> Result:
-    """Make the shop of the Complete Journey data, score it on its last weeks, forecast everybody and write the report."""
+    """Make the shop of the Complete Journey data, score it on its last weeks, forecast everybody and write the report.
+
+    Raises
+    ------
+    UsageError
+        When the folder is a shop of other data: its log would be lost.
+    """
     started = time.process_time()
-    settings = Settings(ShopSettings(name="Complete Journey", currency="USD"), SourceSettings(layout="complete_journey"))
-    _import(folder, settings, say)
+    if not (folder / FILE).is_file():
+        settings = Settings(ShopSettings(name="Complete Journey", currency="USD"), SourceSettings(layout=DEMO))
+        made = _make(folder, settings, say)
+    elif Shop(folder.resolve()).settings(RULES).source.layout == DEMO:
+        made = _read_again(folder, say)
+    else:
+        raise UsageError(f"{folder} is a shop of other data.", "The demo makes a shop of its own.", "Name another folder with --shop.")
+    for line in made.after:
+        say(line)
+    say("learning as one would have weeks ago, to score it on what came since")
     scored = backtest(folder, None, weeks=8, say=say)
+    say("learning from everything")
     fit(folder, None, seed=None, say=say)
     forecast = predict(folder, None, users=None, out=None, say=say)
     page = report(folder, say=say)
-    say(f"done in {time.process_time() - started:.0f} CPU seconds. Open {page.facts['report']}, then try:")
-    user = str((forecast.table if forecast.table is not None else pl.DataFrame({"user_id": ["1"]}))["user_id"][0])
-    for command in (f"predict {user} --shop {folder}", f"backtest --weeks 4 --shop {folder}", "init your-events.csv --shop my-shop"):
-        say(f"  whenbuy {command}")
-    return Result({**page.facts, "scores": scored.facts}, scored.table)
+    user = "1" if forecast.table is None else str(forecast.table["user_id"][0])
+    return Result(
+        {**page.facts, "forecasts": forecast.facts["files"][0], **{name: scored.facts[name] for name in ("cutoffs", "floor", "chosen")}},
+        scored.table, "scores", (*scored.screens, *forecast.screens),
+        after=(
+            f"Done in {time.process_time() - started:.0f} CPU seconds. Open {page.line}, then try:",
+            f"  whenbuy predict {shlex.quote(user)}{_at(folder)}",
+            f"  whenbuy predict --out forecasts.csv{_at(folder)}",
+            "  whenbuy init your-events.csv --shop my-shop",
+        ),
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------- what they share
 
 
+def _shop(folder: Path | None) -> Shop:
+    """Return the shop at a folder or above it; where one was named that does not exist, nothing above it is taken instead."""
+    if folder is not None and not folder.is_dir():
+        raise NotFoundError(f"There is no folder {folder}.", "A shop is a folder with a whenbuy.toml.", "Make one with `whenbuy init`.")
+    return Shop.find(folder or Path.cwd())
+
+
+def _at(folder: Path | None) -> str:
+    """Return how a command names this shop: not at all from inside."""
+    return "" if folder is None or folder.resolve() == Path.cwd() else f" --shop {shlex.quote(str(folder))}"
+
+
+def _moment(history: History, as_of: str | None, say: Say) -> int | None:
+    """Return the instant that was asked for; the log's end where none was."""
+    if as_of is None:
+        return None
+    try:
+        instant = history.clock.instant(as_of)
+    except OverflowError:
+        instant = EARLIEST - 1
+    if not EARLIEST <= instant < LATEST:
+        raise UsageError(f"{as_of} is not between 1970 and 2200.", "A forecast stands on a log that reaches there.", "Name another date.")
+    if instant > history.end:
+        say(f"The log ends on {history.clock.show(history.end)}: what came between then and {as_of} is not known, and counts as silence.")
+    return instant
+
+
 def _model(shop: Shop) -> Forecaster:
-    if not (shop.models / MODEL).exists():
-        raise NotFoundError(f"{shop.folder} has no model yet.", "A forecast needs one.", "Run `whenbuy fit` there first.")
-    forecaster, _ = bundle.load(shop.models / MODEL, types())
+    try:
+        forecaster, _ = bundle.load(shop.models / MODEL, types())
+    except NotFoundError:
+        raise NotFoundError(f"{shop.folder} has no model yet.", "A forecast needs one.", "Run `whenbuy fit` there first.") from None
     if not isinstance(forecaster, Forecaster):
-        raise UsageError(
+        raise DamagedError(
             f"{shop.models / MODEL} holds a {type(forecaster).__name__}.", "A forecaster is needed.", "Run `whenbuy fit` again."
         )
     return forecaster
 
 
-def _rules(history: History, said: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
-    """Return the cleaning rules: the default ones, changed as the shop's settings say.
-
-    In a log of bare days equal rows may be two real purchases of one day, so they stay. Under [clean], ``rule = false`` leaves a rule out,
-    and ``rule = {…}`` sets it, or adds it behind the default ones.
-    """
-    exact = has_clock_times(history) or "event_id" in history.log.columns
-    rules = {name: rule for name, kind in RULES.items() for rule in DEFAULT if type(rule) is kind and (exact or name != "duplicates")}
-    for name, value in (said or {}).items():
-        if value is False:
-            rules.pop(name, None)
-            continue
-        try:
-            rules[name] = RULES[name](**{key: tuple(v) if isinstance(v, list) else v for key, v in (value or {}).items()})
-        except (TypeError, AttributeError, KeyError) as error:
-            raise SettingsError(
-                f"[clean] {name} = {value!r} is not understood ({error}).", f"The rules are {', '.join(RULES)}.", "Give false or a table."
-            ) from error
-    return tuple(rules.values())
+def _stored(path: Path, parse: Callable[[Path], Any], verb: str) -> Any:
+    """Return what a verb left in a file; None where it has not run."""
+    try:
+        return parse(path) if path.exists() else None
+    except (PolarsError, ValueError) as error:
+        raise DamagedError(
+            f"{path} cannot be read ({next(iter(str(error).splitlines()), '')}).", "It must be as it was written.",
+            f"Run `whenbuy {verb}` again, or delete that file.",
+        ) from error  # fmt: skip
 
 
 def _further(settings: Settings) -> tuple[Feature, ...]:
@@ -288,33 +352,18 @@ def _choices(choices: Iterable[Choice]) -> pl.DataFrame:
     return pl.DataFrame(rows, ["answer", "model", "score", "value", "chosen", "note"], orient="row", infer_schema_length=None)
 
 
-def _shown(found: Backtest) -> pl.DataFrame:
-    """Return the scores that a person reads: one row per answer and score, ours beside the floor's."""
+def _shown(found: Backtest) -> list[Duel]:
+    """Return the scores that a person reads, in their order."""
     horizons = [f"{days:g}d" for days in found.ours.horizons]
     wanted = [f"{score}_{days}" for days in horizons for score in _SHOWN]
     wanted += [f"ibs_{horizons[-1]}", "c_index", f"mae_{horizons[-1]}", "coverage_80", "orders_rmse", "orders_bias"]
     wanted += ["amount_rmse", "amount_mae", "amount_bias", "amount_coverage_80"]
-    frame = found.comparison.frame()
-    rows = pl.DataFrame({"name": wanted}).join(frame, on="name", how="inner", maintain_order="left")
+    scored = {row.name: row for row in found.comparison.rows}
+    return [scored[name] for name in wanted if name in scored]
+
+
+def _scores(found: Backtest, names: Sequence[str]) -> pl.DataFrame:
+    """Return one row per answer and score, ours beside the floor's."""
+    rows = pl.DataFrame({"name": names}).join(found.comparison.frame(), on="name", maintain_order="left")
     answer = pl.col("name").str.extract("^(orders|amount)_").fill_null("purchase")
-    return rows.select(
-        answer.alias("answer"),
-        pl.col("name").alias("score"),
-        "ours",
-        "floor",
-        "difference",
-        "low",
-        "high",
-        "verdict",
-        "better",
-        "definition",
-    )
-
-
-def _read_words(reading: Reading) -> list[str]:
-    said = [
-        f"{row['key']} is {row['value']} ({row['reason']}; confidence {row['confidence']:.0%})."
-        for row in reading.mapping.frame().iter_rows(named=True)
-    ]
-    said += [f"{count:,} rows were rejected: {reason}." for reason, count in reading.rejects.counts().iter_rows()]
-    return [f"{reading.rows:,} rows were read.", *said]
+    return rows.select(answer.alias("answer"), pl.col("name").alias("score"), *_COLUMNS)
