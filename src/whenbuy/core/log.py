@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -199,11 +199,13 @@ class EventLog:
         )  # fmt: skip
 
     def cut(self, instant: int) -> EventLog:
-        """Return the log as it stood just before an instant: what became known later is not in it, nor any kind first seen then."""
-        log = self.take(np.flatnonzero(self.known_at < instant), min(self.end, instant))
-        seen = np.bincount(log.kind, minlength=len(self.kinds)) > 0
-        kinds = tuple(kind for kind, known in zip(self.kinds, seen, strict=True) if known)
-        return log if len(kinds) == len(self.kinds) else replace(log, kinds=kinds, kind=(np.cumsum(seen) - 1).astype(np.uint8)[log.kind])
+        """Return the log as it stood just before an instant: what became known later is not in it."""
+        return self.take(np.flatnonzero(self.known_at < instant), min(self.end, instant))
+
+    def seen(self) -> tuple[str, ...]:
+        """Return the kinds of which the log holds an event; its names of kinds and columns may tell of more, as a cut log's do."""
+        found = np.bincount(self.kind, minlength=len(self.kinds)) > 0
+        return tuple(kind for kind, known in zip(self.kinds, found, strict=True) if known)
 
     def days(self) -> float:
         """Return the length of the log in days of 24 hours."""

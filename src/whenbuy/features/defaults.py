@@ -59,7 +59,7 @@ def default_features(log: EventLog) -> Features:
         spec += [Sum("amount", window=window, name=f"spend_{window}") for window in _AMOUNTS]
     if "unit_price" in log.columns:
         spec.append(Mean("unit_price", name="unit_price_mean"))
-    others = [kind for kind in log.kinds if kind != "purchase"][:_MOST_KINDS]
+    others = [kind for kind in log.seen() if kind != "purchase"][:_MOST_KINDS]
     for kind in others:
         spec += [*(Count(kind, window) for window in _OTHERS), Count(kind, name=f"{kind}_count"), Recency(kind)]
     if "view" in others:
