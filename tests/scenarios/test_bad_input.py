@@ -67,7 +67,7 @@ def accounts(shop: Path) -> dict[str, int]:
 # ------------------------------------------------------------------------------------------------ the file
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "user_id,time,amount\n", "user_id,time\n,\n"])
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", "user_id,time,amount\n", "user_id,time\n,\n"])
 def test_a_file_without_events(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(text)
     refused(3, "init", tmp_path / "x.csv", "--shop", tmp_path / "shop")

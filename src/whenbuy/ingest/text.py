@@ -152,11 +152,11 @@ def open_text(path: Path, dialect: Dialect) -> TextFile:
     with _opened(path, compression) as file:
         sample = file.read(_SAMPLE)
         more = bool(file.read(1))
-    if not sample.strip():
-        raise EmptyError(f"{path} is empty.", "whenbuy needs at least one event.", "Name a file with events.")
     encoding = dialect.encoding or _encoding(path, compression, sample)
     _refuse_binary(path, sample, encoding)
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(sample).lstrip("\ufeff")
+    if not text.strip():
+        raise EmptyError(f"{path} is empty.", "whenbuy needs at least one event.", "Name a file with events.")
     if more:
         text = text[: text.rfind("\n") + 1] or text
     dialect = replace(dialect, encoding=encoding)
