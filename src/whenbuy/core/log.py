@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, MISSING, Codes, Floats, Instants, Ints, Kinds
+from whenbuy.core.arrays import MISSING, Codes, Floats, Instants, Ints, Kinds
 from whenbuy.core.errors import ColumnError, WhenbuyError
 
 KINDS: Final = (
@@ -206,10 +206,6 @@ class EventLog:
         """Return the kinds of which the log holds an event; its names of kinds and columns may tell of more, as a cut log's do."""
         found = np.bincount(self.kind, minlength=len(self.kinds)) > 0
         return tuple(kind for kind, known in zip(self.kinds, found, strict=True) if known)
-
-    def days(self) -> float:
-        """Return the length of the log in days of 24 hours."""
-        return (self.end - self.start) / DAY
 
     def _ordered(self) -> bool:
         edge = np.zeros(len(self) + 1, bool)
