@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
 from whenbuy.core.arrays import Bools, Floats, Instants, Ints, Singles
+from whenbuy.core.blocks import Block
 from whenbuy.core.errors import ColumnError, WhenbuyError
 from whenbuy.core.keys import Keys
+
+B = TypeVar("B", bound=Block)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +61,8 @@ class Labels:
     Parameters
     ----------
     value
-        The answer (n): days to the event, a count, an amount. Where it was not observed, what is known of it: the days without one.
+        The answer (n): days to the event, a count, an amount, 1 or 0 for yes or no; (n x k) for a question about k classes. Where it was
+        not observed, what is known of it: the days without one.
     observed
         False where the label is censored (n): the window or the log ended first.
     end
@@ -97,6 +102,8 @@ class Examples:
         nothing happened since (m days and m row numbers -> m rows). It is the path along which a hazard is rolled out.
     weight
         How much each row counts (n); all the same when absent.
+    blocks
+        What is known of each key beside its table, by name: ``interactions``, ``sequences`` (n parts each).
     """
 
     keys: Keys
@@ -104,9 +111,10 @@ class Examples:
     labels: dict[str, Labels]
     silence: Callable[[Floats, Ints], Table]
     weight: Floats | None = None
+    blocks: Mapping[str, Block] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        parts: tuple[Table | Labels, ...] = (self.table, *self.labels.values())
+        parts: tuple[Table | Labels | Block, ...] = (self.table, *self.labels.values(), *self.blocks.values())
         for part in parts:
             if len(part) != len(self.keys):
                 raise WhenbuyError(f"{len(self.keys)} keys were given {len(part)} rows of {type(part).__name__.lower()}.")
@@ -126,6 +134,19 @@ class Examples:
             raise WhenbuyError(f"These examples carry no labels of {question!r}.", f"They carry: {', '.join(self.labels) or 'none'}.")
         return self.labels[question]
 
+    def block(self, name: str, kind: type[B]) -> B:
+        """Return one block.
+
+        Raises
+        ------
+        WhenbuyError
+            When the examples were made without it.
+        """
+        block = self.blocks.get(name)
+        if not isinstance(block, kind):
+            raise WhenbuyError(f"These examples carry no {name!r}.", f"They carry: {', '.join(self.blocks) or 'a table alone'}.")
+        return block
+
     def take(self, rows: slice | Ints) -> Examples:
         """Return some of the examples."""
         where = np.arange(len(self))[rows]
@@ -134,4 +155,8 @@ class Examples:
             return self.silence(days, where[part])
 
         labels = {name: label.take(rows) for name, label in self.labels.items()}
-        return Examples(self.keys.take(rows), self.table.take(rows), labels, silence, None if self.weight is None else self.weight[rows])
+        blocks = {name: block.take(rows) for name, block in self.blocks.items()}
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(
+            self, keys=self.keys.take(rows), table=self.table.take(rows), labels=labels, silence=silence, weight=weight, blocks=blocks
+        )

@@ -240,6 +240,104 @@ class Amount:
         return self.frame()._repr_html_()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Probability:
+    """Whether something happens: one chance per key, such as that she redeems a coupon within the horizon of the question.
+
+    Parameters
+    ----------
+    keys
+        Who was asked (n).
+    chance
+        P(it happens) (n).
+    prior
+        True where nothing was known of the key, so that a prior answered (n); nowhere when absent.
+    """
+
+    keys: Keys
+    chance: Floats
+    model: str
+    prior: Bools | None = None
+    in_sample: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chance.shape != (len(self.keys),):
+            raise WhenbuyError(f"{len(self.keys)} keys were given chances of shape {self.chance.shape}.")
+        if len(self.keys) and not (self.chance.min() >= 0 and self.chance.max() <= 1):
+            raise WhenbuyError("A chance lies outside [0, 1] or is no number.")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: slice | Ints) -> Probability:
+        """Return the chances of some of the keys."""
+        prior = None if self.prior is None else self.prior[rows]
+        return replace(self, keys=self.keys.take(rows), chance=self.chance[rows], prior=prior)
+
+    def frame(self) -> pl.DataFrame:
+        """Return one row per key: user_id, as_of, probability."""
+        return pl.DataFrame({"user_id": self.keys.ids(), "as_of": instants(self.keys.cutoff), "probability": self.chance})
+
+    def _repr_html_(self) -> str:
+        return self.frame()._repr_html_()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """Which classes of things she buys from within a horizon: one chance per key and class. Several can come true at once.
+
+    Parameters
+    ----------
+    keys
+        Who was asked (n).
+    classes
+        Names of the classes (k), such as product categories.
+    chance
+        P(buys at least one thing of the class within the horizon) (n x k).
+    horizon_days
+        The length asked about.
+    """
+
+    keys: Keys
+    classes: tuple[str, ...]
+    chance: Floats
+    horizon_days: float
+    model: str
+    in_sample: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chance.shape != (len(self.keys), len(self.classes)):
+            raise WhenbuyError(f"{len(self.keys)} keys and {len(self.classes)} classes were given chances of shape {self.chance.shape}.")
+        if self.chance.size and not (self.chance.min() >= 0 and self.chance.max() <= 1):
+            raise WhenbuyError("A chance lies outside [0, 1] or is no number.")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: slice | Ints) -> Classes:
+        """Return the chances of some of the keys."""
+        return replace(self, keys=self.keys.take(rows), chance=self.chance[rows])
+
+    def at_most(self, chance: Floats) -> Classes:
+        """Return the same answer under a ceiling per key (n): who buys from a class buys."""
+        return replace(self, chance=np.minimum(self.chance, chance[:, None]))
+
+    def top(self, m: int = 3) -> Ints:
+        """Return the positions of each key's likeliest classes, the likeliest first (n x m)."""
+        return np.argsort(-self.chance, axis=1, kind="stable")[:, :m].astype(np.int64)
+
+    def frame(self) -> pl.DataFrame:
+        """Return one row per key and class: user_id, as_of, class, probability."""
+        k = len(self.classes)
+        rows = np.repeat(np.arange(len(self)), k)
+        names = pl.Series(list(self.classes), dtype=pl.String).gather(np.tile(np.arange(k), len(self)))
+        head = {"user_id": self.keys.ids().gather(rows), "as_of": instants(self.keys.cutoff[rows])}
+        return pl.DataFrame(head | {"class": names, "probability": self.chance.ravel()})
+
+    def _repr_html_(self) -> str:
+        return self.frame()._repr_html_()
+
+
 def summary(curves: TimeToEvent) -> pl.DataFrame:
     """Return one row per key: the days by which the next event comes with probability .1, .5 and .9."""
     levels = {f"days_p{100 * level:.0f}": pl.Series(curves.quantile(level), nan_to_null=True) for level in (0.1, 0.5, 0.9)}
