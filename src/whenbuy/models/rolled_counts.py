@@ -1,4 +1,4 @@
-"""Expected counts from a Poisson rate per step that is rolled out *with* purchases, and the mean of unlike counters.
+"""Expected counts from a Poisson rate per step that is rolled out *with* purchases.
 
 The rate of the next step depends on recency, tenure, repeats and amounts only. So after a purchase the state is known: recency 0, repeats
 one more, tenure goes on, amounts as they were. The states of a customer are kept apart by the step of her last purchase; within each of
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from whenbuy.core.arrays import DAY, Floats, Ints
-from whenbuy.core.errors import NotEnoughDataError, UsageError
+from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.kernel import kernel
-from whenbuy.core.learner import Learner, Model, refuse_leak
+from whenbuy.core.learner import refuse_leak
 from whenbuy.models.terms import Terms
 
 _AMOUNTS: Final = ("mean_amount", "first_amount", "last_amount")
@@ -147,65 +147,6 @@ class RolledCountsModel:
         return np.ascontiguousarray(np.stack([*times, repeats, *amounts], axis=1))
 
 
-@dataclass(frozen=True, slots=True)
-class MeanOfCounters:
-    """The plain mean of the curves of some learners that err in unlike ways.
-
-    Parameters
-    ----------
-    members
-        The learners, all on the same grid.
-
-    Raises
-    ------
-    UsageError
-        When there is none.
-    """
-
-    members: tuple[Learner[TimeToEvent], ...]
-
-    def __post_init__(self) -> None:
-        if not self.members:
-            raise UsageError("A mean of no learners was asked for.", "It needs at least one.", "Name its members.")
-
-    @property
-    def name(self) -> str:
-        """The name under which reports speak of it."""
-        return "+".join(member.name for member in self.members)
-
-    def fit(self, train: Examples, valid: Examples | None = None) -> MeanOfCountersModel:
-        """Return what every member learns. Raises what they raise."""
-        return MeanOfCountersModel(self.name, tuple(member.fit(train, valid) for member in self.members))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MeanOfCountersModel:
-    """Models whose survival and counts are averaged."""
-
-    name: str
-    members: tuple[Model[TimeToEvent], ...]
-
-    @property
-    def known_until(self) -> int:
-        """The latest instant that any member knows of."""
-        return max(member.known_until for member in self.members)
-
-    def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
-        """Return the mean curve of each key, marked ``prior`` where every member says so.
-
-        Raises
-        ------
-        LeakError
-            When a cutoff lies before what any member knows and ``in_sample`` was not said.
-        """
-        told: list[TimeToEvent] = [member.predict(examples, in_sample=in_sample) for member in self.members]
-        survival = np.mean([one.survival for one in told], axis=0)
-        count = np.mean([one.mean_count for one in told], axis=0)
-        priors: Any = [np.zeros(len(examples), bool) if one.prior is None else one.prior for one in told]
-        prior = np.all(priors, axis=0)
-        return TimeToEvent.of(examples.keys, told[0].grid_days, survival, count, self.name, prior=prior, in_sample=in_sample)
-
-
 @kernel
 def rate(weights: Floats, intercept: float, unit: float, recency: float, tenure: float, repeats: float, amounts: Floats) -> float:
     """Return the expected orders of the next step in one state; ``repeats`` below 0 means no order yet."""
@@ -291,5 +232,5 @@ def _steps(train: Examples) -> tuple[Ints, Floats, float]:
     return order[follows], np.maximum(seen[follows + 1] - seen[follows], 0.0), max(usual, 1.0)
 
 
-TYPES: Final = {kind.__name__: kind for kind in (RolledCounts, RolledCountsModel, MeanOfCounters, MeanOfCountersModel)}
+TYPES: Final = {kind.__name__: kind for kind in (RolledCounts, RolledCountsModel)}
 """What a stored model of this file may be made of."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
 from whenbuy.core.errors import WhenbuyError
@@ -17,14 +19,14 @@ def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.floors import KaplanMeier, PoissonRate
     from whenbuy.models.gamma_gamma import GammaGamma
     from whenbuy.models.hazard import PooledLogistic
-    from whenbuy.models.rolled_counts import MeanOfCounters, RolledCounts
+    from whenbuy.models.rolled_counts import RolledCounts
 
     days = grid.days
     if answer == "amount":
         return (GlobalMean(), OwnMean(), GammaGamma())
     counters: tuple[Learner[Any], ...] = (PoissonRate(days), BgNbd(days), BgNbd(days, modified=True), ParetoNbd(days))
     if answer == "orders":
-        return (*counters, MeanOfCounters((BgNbd(days), RolledCounts(days))))
+        return (*counters, RolledCounts(days))
     hazards = tuple(PooledLogistic(days, grid.step_days, rich=rich, max_rows=most) for rich, most in ((False, 800_000), (True, 300_000)))
     return (*counters, KaplanMeier(days), *hazards)
 
@@ -36,16 +38,13 @@ def floors(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
 
 def types() -> Mapping[str, type]:
     """Return every type that a stored model may be made of, by name: nothing else is ever made from a file."""
-    from whenbuy import clean, features
-    from whenbuy.models import amount_floors, buy_till_you_die, floors, gamma_gamma, hazard, prepared, rolled_counts, terms
+    from whenbuy import clean, features, models
     from whenbuy.pipeline import forecaster
 
-    homes: tuple[Mapping[str, type], ...] = (
-        features.TYPES, clean.LEARNED, amount_floors.TYPES, buy_till_you_die.TYPES, floors.TYPES, gamma_gamma.TYPES, hazard.TYPES,
-        terms.TYPES, prepared.TYPES, rolled_counts.TYPES, forecaster.TYPES,
-    )  # fmt: skip
+    homes = [import_module(place.name) for place in walk_packages(models.__path__, f"{models.__name__}.")]
+    stored: list[Mapping[str, type]] = [features.TYPES, clean.LEARNED, forecaster.TYPES, *(getattr(home, "TYPES", {}) for home in homes)]
     found: dict[str, type] = {}
-    for name, kind in (pair for home in homes for pair in home.items()):
+    for name, kind in (pair for home in stored for pair in home.items()):
         if found.setdefault(name, kind) is not kind:
             raise WhenbuyError(f"Two stored types are called {name}: {found[name]} and {kind}.")
     return found

@@ -32,7 +32,7 @@ class Choice:
     Parameters
     ----------
     answer
-        The answer that it was a candidate for: ``purchase``, ``orders`` or ``amount``.
+        The answer that it was a candidate for: ``purchase``, ``orders``, ``amount`` …
     model
         Its name.
     score
@@ -42,7 +42,11 @@ class Choice:
     chosen
         Whether it answers now.
     note
-        Why it could not learn, where it could not.
+        Why it could not learn, or was left out, where it was.
+    floor
+        Whether it is what every other candidate has to beat.
+    low, high
+        The 95 % interval of its score minus the floor's, by the paired bootstrap over users; NaN where there is none.
     """
 
     answer: str
@@ -51,6 +55,9 @@ class Choice:
     value: float
     chosen: bool = False
     note: str = ""
+    floor: bool = False
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Rolled counts: the kernel beside its slow twin, what a Poisson customer must get, the mean of counters, and bad input."""
+"""Rolled counts: the kernel beside its slow twin, what a Poisson customer must get, and bad input."""
 
 import math
 
@@ -8,11 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.models.purchase_examples import examples, stored
-from whenbuy.core.errors import LeakError, NotEnoughDataError, UsageError
-from whenbuy.core.forecast import TimeToEvent
+from whenbuy.core.errors import LeakError, NotEnoughDataError
 from whenbuy.models import buy_till_you_die, rolled_counts
-from whenbuy.models.buy_till_you_die import BgNbd
-from whenbuy.models.rolled_counts import MeanOfCounters, RolledCounts, _steps, _terms, rate, roll
+from whenbuy.models.rolled_counts import RolledCounts, _steps, _terms, rate, roll
 
 GRID = (7.0, 10.0, 14.0, 28.0)
 TYPES = buy_till_you_die.TYPES | rolled_counts.TYPES
@@ -156,32 +154,20 @@ def test_a_shop_without_amounts_and_a_stranger():
 
 def test_the_same_seed_gives_the_same_bytes_and_the_codec_keeps_them():
     train = weeks(0.5, n=100)
-    learner = MeanOfCounters((BgNbd(GRID), RolledCounts(GRID, max_rows=500)))
+    learner = RolledCounts(GRID, max_rows=500)
     model, again = learner.fit(train), learner.fit(train)
     last = train.take(np.flatnonzero(train.keys.cutoff == train.keys.cutoff.max()))
     told = model.predict(last)
     assert told.mean_count.tobytes() == again.predict(last).mean_count.tobytes()
     kept = stored(model, TYPES)
-    assert kept.name == "bg-nbd+rolled-counts"
+    assert kept.name == "rolled-counts"
     assert kept.predict(last).mean_count.tobytes() == told.mean_count.tobytes()
     assert stored(learner, TYPES) == learner
 
 
-def test_the_mean_lies_between_its_members():
-    train = weeks(0.5, n=100)
-    last = train.take(np.flatnonzero(train.keys.cutoff == train.keys.cutoff.max()))
-    members = (BgNbd(GRID), RolledCounts(GRID))
-    one, other = (learner.fit(train).predict(last) for learner in members)
-    mean = MeanOfCounters(members).fit(train).predict(last)
-    assert isinstance(mean, TimeToEvent)
-    assert mean.mean_count == pytest.approx((one.mean_count + other.mean_count) / 2)
-    assert mean.survival == pytest.approx((one.survival + other.survival) / 2)
-
-
-@pytest.mark.parametrize("learner", [RolledCounts(GRID), MeanOfCounters((RolledCounts(GRID),))])
-def test_earlier_cutoffs_are_refused(learner):
+def test_earlier_cutoffs_are_refused():
     train = weeks(0.5, n=50)
-    model = learner.fit(train)
+    model = RolledCounts(GRID).fit(train)
     first = train.take(np.flatnonzero(train.keys.cutoff == train.keys.cutoff.min()))
     with pytest.raises(LeakError):
         model.predict(first)
@@ -193,5 +179,3 @@ def test_too_little_to_learn_from():
     for code, day in (([0, 1], [7, 7]), ([0, 0], [7, 14])):
         with pytest.raises(NotEnoughDataError, match="hold no order"):
             RolledCounts(GRID).fit(examples(one, code=code, cutoff_day=day))
-    with pytest.raises(UsageError, match="no learners"):
-        MeanOfCounters(())

@@ -17,7 +17,7 @@ from whenbuy.features import Holiday
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import BaseRate, KaplanMeier, PoissonRate
-from whenbuy.pipeline import learn
+from whenbuy.pipeline import learn, plan
 from whenbuy.pipeline.learn import fit
 
 BUY = 1
@@ -82,9 +82,13 @@ def test_the_best_candidate_of_every_answer_is_chosen(history):
     for answer in ("purchase", "orders", "amount"):
         tried = [choice for choice in forecaster.choices if choice.answer == answer]
         assert [choice.model for choice in tried] == [learner.name for learner in quick(answer, learn.Grid((1.0,), 1.0))]
-        assert [choice.chosen for choice in tried] == [choice.value == min(one.value for one in tried) for choice in tried]
+        best = min(tried, key=lambda choice: choice.value)
+        winner = best if best.floor or best.high < 0 else tried[0]
+        assert [choice.chosen for choice in tried] == [choice is winner for choice in tried]
+        assert [choice.floor for choice in tried] == [True, *[False] * (len(tried) - 1)]
         assert forecaster.models[answer].name == next(choice.model for choice in tried if choice.chosen)
-    assert forecaster.notes == ()
+        said = f"No model of the answer {answer!r} beats the floor ({tried[0].model}) beyond doubt on later weeks: the floor answers."
+        assert (said in forecaster.notes) == (winner is not best)
 
 
 def test_what_wins_learns_again_from_everything_that_is_known():
@@ -108,8 +112,8 @@ def test_what_wins_learns_again_from_everything_that_is_known():
 
 def test_candidates_see_no_label_of_the_weeks_on_which_they_are_compared(history, monkeypatch):
     parts = []
-    plan = learn._Plan.parts
-    monkeypatch.setattr(learn._Plan, "parts", lambda self: parts.append(plan(self)) or parts[-1])
+    made = plan.Plan.parts
+    monkeypatch.setattr(plan.Plan, "parts", lambda self: parts.append(made(self)) or parts[-1])
     fit(history, candidates=quick)
     train, valid = parts[0]
     for label in train.labels.values():
@@ -255,7 +259,7 @@ def test_closed_days_are_kept_in_order(history):
 
 
 def test_too_many_examples_are_thinned(history, monkeypatch):
-    monkeypatch.setattr(learn, "ROWS", 300)
+    monkeypatch.setattr(plan, "ROWS", 300)
     told = []
     forecaster = fit(history, candidates=quick, say=told.append)
     count = int(told[0].split()[2].replace(",", ""))
