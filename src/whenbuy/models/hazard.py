@@ -80,9 +80,9 @@ class PooledLogistic:
             )
         centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
         spread = np.where(spread > 1e-9, spread, 1.0)
-        fitted = LogisticRegression(C=1.0 / self.ridge, solver="newton-cholesky", max_iter=200, tol=1e-6).fit(
-            (matrix - centre) / spread, bought
-        )
+        matrix -= centre
+        matrix /= spread
+        fitted = LogisticRegression(C=1.0 / self.ridge, solver="newton-cholesky", max_iter=200, tol=1e-6).fit(matrix, bought)
         weights = fitted.coef_[0] / spread
         intercept = float(fitted.intercept_[0] - weights @ centre)
         known_until = int(train.label("purchase").end.max())
@@ -100,11 +100,15 @@ class PooledLogistic:
         seen = (label.end - train.keys.cutoff)[place] >= np.round((k + 1) * step * DAY)
         buys = label.observed[place] & ~whole & (value >= k * step) & seen
         kept = np.flatnonzero(whole | buys)
-        blocks = [
-            terms.matrix(train.silence(np.asarray(k[rows] * step, np.float64), place[rows]))
-            for rows in np.array_split(kept, max(1, len(kept) // _BLOCK))
-        ]
-        return np.concatenate(blocks), buys[kept]
+        parts = np.array_split(np.arange(len(kept)), max(1, len(kept) // _BLOCK))
+        matrix = np.empty((0, 0))
+        for part in parts:
+            rows = kept[part]
+            block = terms.matrix(train.silence(np.asarray(k[rows] * step, np.float64), place[rows]))
+            if not len(matrix):
+                matrix = np.empty((len(kept), block.shape[1]))  # filled part by part: all parts beside their sum would be twice the memory
+            matrix[part] = block
+        return matrix, buys[kept]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

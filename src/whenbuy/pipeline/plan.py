@@ -20,6 +20,9 @@ from whenbuy.questions import NextAmount, NextPurchase, OrderCount
 
 ROWS = 1_000_000
 """Examples above this number are thinned by leaving out users: it bounds the time and the memory of a fit."""
+PARTS = (0.7, 0.1, 0.2)
+"""Shares of the history: candidates learn from what comes before the last one and are compared on it, over several cutoffs where it is long
+enough; one cutoff would be one week's weather."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +120,7 @@ def plan(
     days = (end - known.log.start) / DAY
     grid = Grid.of(known, horizons)
     valid_days = float(max(1, min(max(horizons), np.floor(days / 3.5))))
-    split = time_split(known.log.start, end, valid_days, clock, lateness_days=history.lateness_days, seed=seed)
+    split = time_split(known.log.start, end, valid_days, clock, PARTS, lateness_days=history.lateness_days, seed=seed)
     notes = [split.reason] if split.reason else []
     if valid_days < max(horizons):
         notes.append(
