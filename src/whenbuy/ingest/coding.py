@@ -67,7 +67,7 @@ class Coder:
 
 
 class _Numbers:
-    """Codes of whole numbers: a hash table of codes with open addressing, half full at most."""
+    """Codes of whole numbers: a hash table with open addressing, half full at most. A slot holds number and code side by side."""
 
     def __init__(self) -> None:
         self._slots, self._ids, self._known = _slots(_FIRST_CAPACITY), np.empty(_FIRST_CAPACITY, np.int64), 0
@@ -94,9 +94,9 @@ class _Numbers:
         _encode(ids, _NO_MASK, 0, self._slots, self._ids, 0, np.empty(len(ids), np.int32))
 
 
-def _slots(capacity: int) -> Codes:
-    """Return an empty table for so many names: the code in each slot, -1 where it is free."""
-    return np.full(2 * capacity, -1, np.int32)
+def _slots(capacity: int) -> Ints:
+    """Return an empty table for so many names: a number and its code in each slot, code -1 where it is free."""
+    return np.full((2 * capacity, 2), -1, np.int64)
 
 
 def _whole(values: pl.Series) -> pl.Series | None:
@@ -106,7 +106,7 @@ def _whole(values: pl.Series) -> pl.Series | None:
 
 
 @kernel
-def _encode(values: Ints, absent: Bools, row: int, slots: Codes, ids: Ints, known: int, out: Codes) -> tuple[int, int]:
+def _encode(values: Ints, absent: Bools, row: int, slots: Ints, ids: Ints, known: int, out: Codes) -> tuple[int, int]:
     """Write codes from ``row`` on; return the row at which the table was full (or the end) and how many names are known."""
     mask = len(slots) - 1
     for i in range(row, len(values)):
@@ -116,15 +116,14 @@ def _encode(values: Ints, absent: Bools, row: int, slots: Codes, ids: Ints, know
         value = values[i]
         place = value * 0x1E3779B97F4A7C15
         place = (place ^ (place >> 32)) & mask
-        code = slots[place]
-        while code >= 0 and ids[code] != value:
+        while slots[place, 1] >= 0 and slots[place, 0] != value:
             place = (place + 1) & mask
-            code = slots[place]
+        code = slots[place, 1]
         if code < 0:
             if known == len(ids):
                 return i, known
             code = known
-            slots[place], ids[known] = code, value
+            slots[place, 0], slots[place, 1], ids[known] = value, code, value
             known += 1
         out[i] = code
     return len(values), known

@@ -22,7 +22,7 @@ from whenbuy.ingest.text import Dialect, TextFile, kind_of_file, open_text
 SUFFIXES: Final = (".csv", ".tsv", ".psv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 COMPRESSED: Final = (".gz", ".zst", ".bz2", ".xz")
 _BLOCK = 8 << 20
-_PARQUET_BATCH = 1 << 18
+_PARQUET_BATCH = 1 << 17
 _ENDLESS = 100
 
 

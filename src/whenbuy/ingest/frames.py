@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+import numpy as np
 import polars as pl
 from polars import selectors
 
+from whenbuy.core.arrays import MISSING, Bools, Ints, Kinds
 from whenbuy.core.errors import ColumnError
-from whenbuy.core.log import CODED, SCALES
+from whenbuy.core.kernel import kernel
+from whenbuy.core.log import CODED, SCALES, Column, EventLog
+from whenbuy.ingest.lines import blank
 from whenbuy.ingest.mapping import Guess, kind_of
 from whenbuy.ingest.parse import LARGEST, AttributeEvidence, names, numbers
 from whenbuy.ingest.source import Batch, Broken
@@ -124,6 +128,11 @@ class FrameMaker:
     negative: int = 0
     early: int = 0
 
+    @property
+    def price_is_amount(self) -> bool:
+        """Whether what was paid is the unit price, since neither an amount nor a quantity is given: ``paid`` says so of a finished log."""
+        return "unit_price" in self.columns and not {"amount", "quantity"} & set(self.columns)
+
     def make(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         """Return the canonical frame of a batch, and its rejects where there are any.
 
@@ -234,11 +243,10 @@ class FrameMaker:
 
     def _money(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the frame with amounts worked out where they must be, and with refunds for what is negative."""
-        bought = pl.any_horizontal(pl.col("kind") == kind for kind in BOUGHT)
-        if "amount" not in frame.columns and "unit_price" in frame.columns:
-            price = pl.col("unit_price")
-            paid = price * pl.col("quantity") if "quantity" in frame.columns else price
-            frame = frame.with_columns(amount=pl.when(bought).then(paid.cast(pl.Float64)))
+        if "amount" not in frame.columns and "unit_price" in frame.columns and "quantity" in frame.columns:
+            bought = pl.any_horizontal(pl.col("kind") == kind for kind in BOUGHT)
+            paid = (pl.col("unit_price") * pl.col("quantity")).cast(pl.Float64)
+            frame = frame.with_columns(amount=pl.when(bought).then(paid))
         if self.currency is not None and "currency" not in frame.columns:
             frame = frame.with_columns(currency=pl.lit(self.currency, pl.Categorical))
         counted = [name for name in ("amount", "quantity", "unit_price") if name in frame.columns]
@@ -260,6 +268,20 @@ class FrameMaker:
             return None
         found = frame.select(pl.any_horizontal(signs) & (pl.col("kind") == "purchase")).to_series()
         return found if found.any() else None
+
+
+def paid(log: EventLog) -> EventLog:
+    """Return a log in which the amount of what was bought is its unit price."""
+    price = log.columns["unit_price"]
+    amount = blank(len(log), np.int64)
+    _price_where(log.kind, np.isin(np.arange(256), [log.code(kind) for kind in BOUGHT]), np.asarray(price.values, np.int64), amount)
+    return replace(log, columns={**log.columns, "amount": Column(amount, scale=price.scale)})
+
+
+@kernel
+def _price_where(kind: Kinds, bought: Bools, price: Ints, out: Ints) -> None:
+    for i in range(len(kind)):
+        out[i] = price[i] if bought[kind[i]] else MISSING
 
 
 def _below_zero(column: pl.Series) -> bool:

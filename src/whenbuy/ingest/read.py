@@ -15,7 +15,7 @@ from whenbuy.core.history import History
 from whenbuy.core.log import CODED, KINDS, SCALES
 from whenbuy.ingest.columns import CANONICAL, map_columns
 from whenbuy.ingest.files import open_source
-from whenbuy.ingest.frames import FrameMaker, Rejects, broken_rows
+from whenbuy.ingest.frames import FrameMaker, Rejects, broken_rows, paid
 from whenbuy.ingest.group import group
 from whenbuy.ingest.layouts import LAYOUTS, Layout
 from whenbuy.ingest.lines import LinesBuilder
@@ -135,6 +135,7 @@ def read(
     if len(found) == rows:
         raise _nothing(rows, found)
     log = group(builder.finish(), end=known.end, clock=clock)
+    log = paid(log) if maker.price_is_amount else log
     history = History(log, clock, *known.profiles, lateness_days)
     return Reading(history, _told(mapping, maker, set(known.columns) - set(columns or {})), found, rows)
 

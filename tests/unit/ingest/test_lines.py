@@ -106,7 +106,7 @@ def test_many_numbers_make_the_table_grow():
 
 def test_a_full_table_stops_at_the_row_that_did_not_fit():
     out, ids = np.full(4, -7, np.int32), np.empty(2, np.int64)
-    row, known = _encode(np.array([9, 9, 8, 7]), np.empty(0, bool), 0, np.full(4, -1, np.int32), ids, 0, out)
+    row, known = _encode(np.array([9, 9, 8, 7]), np.empty(0, bool), 0, np.full((4, 2), -1, np.int64), ids, 0, out)
     assert (row, known, ids.tolist(), out.tolist()) == (3, 2, [9, 8], [0, 0, 1, -7])
 
 
