@@ -19,11 +19,12 @@ from sklearn.metrics import (
 
 from whenbuy.core.arrays import DAY
 from whenbuy.core.examples import Labels
-from whenbuy.core.forecast import Amount, TimeToEvent
+from whenbuy.core.forecast import Amount, Classes, TimeToEvent
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.evaluate.amount import amount_measures
 from whenbuy.evaluate.bootstrap import draws
+from whenbuy.evaluate.classes import class_measures
 from whenbuy.evaluate.measure import Measure
 from whenbuy.evaluate.probability import probability_measures
 from whenbuy.evaluate.scores import compare
@@ -65,6 +66,7 @@ def test_probabilities_as_scikit_learn_scores_them(seed, ties):
         "recall": recall_score(y, kept >= 0.5),
         "f1": f1_score(y, kept >= 0.5),
         "f1_best_threshold": best,
+        "bias": kept.sum() / y.sum(),
         "base_rate": y.mean(),
         "mean_probability": kept.mean(),
         "ece": slow_ece(y, kept),
@@ -72,6 +74,46 @@ def test_probabilities_as_scikit_learn_scores_them(seed, ties):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-12), name
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.35])
+def test_a_threshold_counts_as_scikit_learn_counts(threshold):
+    y, p = some_probabilities(4, ties=True)
+    found = values(probability_measures(y, p, threshold=threshold))
+    told = np.clip(p, 1e-6, 1 - 1e-6) >= threshold
+    assert found["accuracy"] == pytest.approx(np.mean(told == y))
+    assert found["precision"] == pytest.approx(precision_score(y, told))
+    assert found["recall"] == pytest.approx(recall_score(y, told))
+    assert found["f1"] == pytest.approx(f1_score(y, told))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_as_scikit_learn_scores_them(seed):
+    """Macro means over the classes, and the precision of the three likeliest among buyers; rows without a closed window do not count."""
+    rng = np.random.default_rng(seed)
+    n, k = 400, 7
+    chance = np.round(rng.beta(0.5, 3, (n, k)), 2)
+    came = (rng.random((n, k)) < chance).astype(float)
+    came[:, 5], came[:, 6] = 0.0, 1.0  # nobody and everybody: no area
+    observed = rng.random(n) < 0.9
+    answer = Classes(keys(n), tuple("abcdefg"), chance, 7.0, "classes")
+    found = values(class_measures(answer, Labels(came, observed, answer.keys.cutoff)))
+    y, p = came[observed], np.clip(chance[observed], 1e-6, 1 - 1e-6)
+    top = np.argsort(-chance[observed], axis=1, kind="stable")[:, :3]
+    buyers = y.any(axis=1)
+    expected = {
+        "auc": np.mean([roc_auc_score(y[:, i], p[:, i]) for i in range(5)]),
+        "pr_auc": np.mean([average_precision_score(y[:, i], p[:, i]) for i in range(5)]),
+        "precision_at_3": np.take_along_axis(y, top, 1)[buyers].mean(),
+        "logloss": log_loss(y.ravel(), p.ravel()),
+        "brier": brier_score_loss(y.ravel(), p.ravel()),
+        "ece": slow_ece(y.ravel(), p.ravel()),
+        "bias": p.sum() / y.sum(),
+        "base_rate": y.mean(),
+    }
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=2e-3 if name == "ece" else 1e-12), name  # bins may differ by a row
 
 
 def slow_ece(y, p, bins=10):
@@ -186,6 +228,7 @@ def test_amounts_as_scikit_learn_and_scipy_score_them(seed):
         "amount_pinball_p50": mean_pinball_loss(y, q[:, 1], alpha=0.5),
         "amount_pinball_p90": mean_pinball_loss(y, q[:, 2], alpha=0.9),
         "amount_coverage_80": np.mean((y >= q[:, 0]) & (y <= q[:, 2])),
+        "amount_width_80": np.mean(q[:, 2] - q[:, 0]),
     }
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -206,6 +249,24 @@ def test_every_draw_is_the_score_of_the_resampled_rows():
         for name, drawn in zip(names, found, strict=True):
             tied = name.startswith("ece")  # repeated rows may fall on either side of a bin's edge
             assert drawn[r] == pytest.approx(again[name], abs=0.03 if tied else 1e-10, nan_ok=True), name
+
+
+def test_every_draw_of_a_slice_and_of_classes_is_the_score_of_the_resampled_rows():
+    rng = np.random.default_rng(0)
+    curves, labels = curve_case(3, n=120)
+    users, inside = np.arange(120) % 40, rng.random(120) < 0.5
+    chance = rng.random((120, 4))
+    answer = Classes(curves.keys, tuple("abcd"), chance, 7.0, "classes")
+    came = Labels((rng.random((120, 4)) < chance).astype(float), np.ones(120, bool), curves.keys.cutoff)
+    whole = [*curve_measures(curves, labels, (7,)), *class_measures(answer, came)]
+    found = draws([measure.among(inside) for measure in whole], users, 15, np.random.default_rng(5), slow_rounds=15)
+    picked = np.random.default_rng(5).integers(0, 40, (15, 40))
+    for r in range(15):
+        rows = np.concatenate([np.flatnonzero((users == user) & inside) for user in np.sort(picked[r])])
+        again = [*curve_measures(curves.take(rows), labels.take(rows), (7,)), *class_measures(answer.take(rows), came.take(rows))]
+        for measure, drawn, other in zip(whole, found, again, strict=True):
+            if not measure.name.startswith("ece"):  # the bins of few rows fall differently
+                assert drawn[r] == pytest.approx(other.value(), abs=1e-10, nan_ok=True), measure.name
 
 
 def test_the_interval_of_a_difference_covers_as_it_says():

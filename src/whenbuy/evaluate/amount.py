@@ -44,8 +44,9 @@ def amount_measures(amount: Amount, labels: Labels, beginning: str = "amount_") 
     for i, j in _pairs(levels):
         width = levels[j] - levels[i]
         inside = (truth >= quantiles[:, i]) & (truth <= quantiles[:, j])
-        words = f"share of amounts between the quantiles {levels[i]:g} and {levels[j]:g}"
-        columns.append((f"coverage_{100 * width:g}", "near", width, inside.astype(float), words))
+        between = f"between the quantiles {levels[i]:g} and {levels[j]:g}"
+        columns.append((f"coverage_{100 * width:g}", "near", width, inside.astype(float), f"share of amounts {between}"))
+        columns.append((f"width_{100 * width:g}", "context", np.nan, quantiles[:, j] - quantiles[:, i], f"mean distance {between}"))
     parts = _spread([np.ones(len(rows)), *(column[3] for column in columns)], rows, n)
     for place, (name, better, aim, _, words) in enumerate(columns, 1):
         found.append(_measure(beginning + name, better, Sums(parts, _share(place)), words, len(rows), aim))

@@ -82,7 +82,9 @@ class Ranked:
         return float(np.abs(sums).sum() / len(gap))
 
 
-def probability_measures(happened: Bools, probability: Floats, seen: Bools | None = None, ending: str = "") -> tuple[Measure, ...]:
+def probability_measures(
+    happened: Bools, probability: Floats, seen: Bools | None = None, ending: str = "", threshold: float = 0.5
+) -> tuple[Measure, ...]:
     """Return the measures of a probability forecast.
 
     Parameters
@@ -95,40 +97,52 @@ def probability_measures(happened: Bools, probability: Floats, seen: Bools | Non
         Rows whose window is known to its end (n); the others count for nothing, survivors and events alike. All of them by default.
     ending
         What to hang on the names, such as ``_7d``.
+    threshold
+        The probability from which on a row counts as told: what accuracy, precision, recall and F1 are taken at.
     """
     seen = np.ones(len(happened), bool) if seen is None else seen
     p = np.clip(np.asarray(probability, float), EDGE, 1 - EDGE)
     y = np.asarray(happened, float)
-    made = [*_sums(y, p, seen), *_ranks(y, p, seen)]
+    made = [*_sums(y, p, seen, threshold), *_ranks(y, p, seen)]
     if not seen.any():
         made = [measure.unknown("no label window of this length has closed") for measure in made]
-    return tuple(Measure(f"{m.name}{ending}", m.statistic, m.better, m.definition, m.aim, m.note) for m in made)
+    return tuple(measure.named(f"{measure.name}{ending}") for measure in made)
+
+
+def logloss(happened: Bools | Floats, probability: Floats) -> Floats:
+    """Return -log(probability given to what came true) of each row, with probabilities kept ``EDGE`` away from 0 and 1."""
+    p = np.clip(np.asarray(probability, float), EDGE, 1 - EDGE)
+    return np.asarray(-np.log(np.where(np.asarray(happened, float) > 0, p, 1 - p)))
 
 
 _READERS: Final[tuple[tuple[str, Better, Callable[[Floats], Floats], str], ...]] = (
     ("logloss", "lower", lambda s: ratio(s[..., 3], s[..., 0]), "mean of -log(probability given to what came true)"),
     ("brier", "lower", lambda s: ratio(s[..., 4], s[..., 0]), "mean squared distance between probability and what came true (1 or 0)"),
-    ("accuracy", "higher", lambda s: ratio(s[..., 5], s[..., 0]), "share of rows where 'at least .5' and what came true agree"),
-    ("precision", "higher", lambda s: ratio(s[..., 6], s[..., 7]), "share that came true among rows with a probability of at least .5"),
-    ("recall", "higher", lambda s: ratio(s[..., 6], s[..., 1]), "share with a probability of at least .5 among rows that came true"),
-    ("f1", "higher", lambda s: ratio(2 * s[..., 6], s[..., 7] + s[..., 1]), "harmonic mean of precision and recall at the threshold .5"),
+    ("accuracy", "higher", lambda s: ratio(s[..., 5], s[..., 0]), "share of rows where 'at least {0:g}' and what came true agree"),
+    ("precision", "higher", lambda s: ratio(s[..., 6], s[..., 7]), "share that came true among rows with a probability of at least {0:g}"),
+    ("recall", "higher", lambda s: ratio(s[..., 6], s[..., 1]), "share with a probability of at least {0:g} among rows that came true"),
+    ("f1", "higher", lambda s: ratio(2 * s[..., 6], s[..., 7] + s[..., 1]), "harmonic mean of precision and recall at the threshold {0:g}"),
+    ("bias", "near", lambda s: ratio(s[..., 2], s[..., 1]), "sum of the probabilities over how many came true: above 1 it is too much"),
     ("base_rate", "context", lambda s: ratio(s[..., 1], s[..., 0]), "share of rows that came true"),
     ("mean_probability", "context", lambda s: ratio(s[..., 2], s[..., 0]), "mean probability; beside the base rate it shows the bias"),
 )  # fmt: skip
 
 
-def _sums(y: Floats, p: Floats, seen: Bools) -> list[Measure]:
-    told = p >= 0.5
-    surprise = -np.where(y > 0, np.log(p), np.log1p(-p))
-    columns = [np.ones(len(y)), y, p, surprise, (p - y) ** 2, told == (y > 0), told * y, told]
+def _sums(y: Floats, p: Floats, seen: Bools, threshold: float) -> list[Measure]:
+    told = p >= threshold
+    columns = [np.ones(len(y)), y, p, logloss(y, p), (p - y) ** 2, told == (y > 0), told * y, told]
     parts = np.stack([column * seen for column in columns], axis=1)
     total = parts.sum(axis=0)
-    notes = {"precision": "" if total[7] else "no probability reaches .5", "recall": "" if total[1] else "nothing came true"}
-    notes["f1"] = "" if total[7] + total[1] else "nothing came true, and no probability reaches .5"
+    nothing = "" if total[1] else "nothing came true"
+    notes = {"precision": "" if total[7] else f"no probability reaches {threshold:g}", "recall": nothing, "bias": nothing}
+    notes["f1"] = "" if total[7] + total[1] else f"nothing came true, and no probability reaches {threshold:g}"
     return [
-        Measure(name, None if notes.get(name) else Sums(parts, read), better, words, note=notes.get(name, ""))
+        Measure(
+            name, None if notes.get(name) else Sums(parts, read), better, words.format(threshold), 1.0 if better == "near" else np.nan,
+            notes.get(name, ""),
+        )
         for name, better, read, words in _READERS
-    ]
+    ]  # fmt: skip
 
 
 def _ranks(y: Floats, p: Floats, seen: Bools) -> list[Measure]:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Floats, Ints
-from whenbuy.core.errors import NotFoundError, UsageError, WhenbuyError
-from whenbuy.core.examples import Labels
-from whenbuy.core.forecast import Amount, TimeToEvent
+from whenbuy.core.arrays import Floats, Ints
+from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.core.outlook import Outlook
-from whenbuy.evaluate.amount import amount_measures, mean_measures
+from whenbuy.evaluate.answers import Answer, Truth, measures_of
 from whenbuy.evaluate.bootstrap import draws, interval
 from whenbuy.evaluate.measure import Better, Measure
-from whenbuy.evaluate.when import curve_measures
 
-Answer = Outlook | TimeToEvent | Amount
-Truth = Labels | Mapping[str, Labels]
 Verdict = Literal["better", "worse", "no clear difference", ""]
-ORDERS: Final = "orders"
-"""The question how many orders come: its labels are scored against the curves' mean count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +33,7 @@ class Score:
     note: str
 
 
+_NUMBERS = ("ours", "floor", "difference", "low", "high", "ours_low", "ours_high")
 Row = TypeVar("Row", "Score", "Duel")
 
 
@@ -103,6 +97,7 @@ class Duel:
 
     ``difference`` is ours minus the floor's (of a score that should be near its aim: of the distances to it), with its 95 % interval over
     resampled users. The verdict is "better" or "worse" only where that interval excludes 0, and empty where there is nothing to compare.
+    ``ours_low`` and ``ours_high`` are the 95 % interval of our own score.
     """
 
     name: str
@@ -116,6 +111,8 @@ class Duel:
     verdict: Verdict
     definition: str
     note: str
+    ours_low: float = float("nan")
+    ours_high: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +136,8 @@ class Comparison:
         return _named(self.rows, name)
 
     def frame(self) -> pl.DataFrame:
-        """Return one row per score: name, ours, floor, difference, low, high, better, verdict, definition, note."""
-        numbers = {part: _column(getattr(row, part) for row in self.rows) for part in ("ours", "floor", "difference", "low", "high")}
+        """Return one row per score: name, ours, floor, difference, low, high, ours_low, ours_high, better, verdict, definition, note."""
+        numbers = {part: _column(getattr(row, part) for row in self.rows) for part in _NUMBERS}
         return pl.DataFrame(
             {"name": [row.name for row in self.rows]}
             | numbers
@@ -158,7 +155,15 @@ class Comparison:
 
 
 def score(
-    answer: Answer, truth: Truth, horizons: Sequence[float] = (), clusters: Ints | None = None, *, rounds: int = 1000, seed: int = 0
+    answer: Answer,
+    truth: Truth,
+    horizons: Sequence[float] = (),
+    clusters: Ints | None = None,
+    *,
+    threshold: float = 0.5,
+    names: Collection[str] = (),
+    rounds: int = 1000,
+    seed: int = 0,
 ) -> Scores:
     """Return the scores of a forecast against what came true.
 
@@ -173,6 +178,10 @@ def score(
         Days at which the chance to buy is scored; those of the outlook by default.
     clusters
         The user of each key (n), for the bootstrap; the key's own entity by default.
+    threshold
+        The probability from which on a row counts as told, for accuracy, precision, recall and F1.
+    names
+        The names of the scores wanted; all by default.
     rounds
         Resamples of the users for the intervals; a fifth of them for scores of ranks. 0 leaves the intervals out.
     seed
@@ -183,12 +192,16 @@ def score(
     UsageError
         When the labels do not belong to the answer, or a curve is scored without a horizon.
     """
-    measures, users = _measures(answer, truth, horizons), _users(answer, clusters)
+    measures, users = measures_of(answer, truth, horizons, threshold, names), users_of(answer, clusters)
+    return Scores(model_of(answer), len(answer), len(np.unique(users)), scored(measures, users, rounds, seed))
+
+
+def scored(measures: Sequence[Measure], users: Ints, rounds: int, seed: int = 0) -> tuple[Score, ...]:
+    """Return measures of the same n rows with their values and intervals, by the bootstrap over users (n)."""
     found = draws(measures, users, rounds, np.random.default_rng(seed), slow_rounds=-(-rounds // 5))
-    rows = tuple(
+    return tuple(
         Score(m.name, m.value(), *interval(drawn), m.better, m.aim, m.definition, m.note) for m, drawn in zip(measures, found, strict=True)
     )
-    return Scores(_model(answer), len(answer), len(np.unique(users)), rows)
 
 
 def compare(
@@ -198,6 +211,8 @@ def compare(
     horizons: Sequence[float] = (),
     clusters: Ints | None = None,
     *,
+    threshold: float = 0.5,
+    names: Collection[str] = (),
     rounds: int = 1000,
     seed: int = 0,
 ) -> Comparison:
@@ -207,7 +222,7 @@ def compare(
     ----------
     ours, floor
         Two forecasts of the same keys in the same order (n).
-    truth, horizons, clusters, rounds, seed
+    truth, horizons, clusters, threshold, names, rounds, seed
         As for ``score``.
 
     Raises
@@ -216,13 +231,38 @@ def compare(
         When the two were asked about different keys.
     """
     _require_same_keys(ours, floor)
-    mine, users = _measures(ours, truth, horizons), _users(ours, clusters)
-    other = {measure.name: measure for measure in _measures(floor, truth, horizons)}
-    pairs = [(measure, other[measure.name]) for measure in mine if measure.name in other]
+    users = users_of(ours, clusters)
+    mine, theirs = (measures_of(answer, truth, horizons, threshold, names) for answer in (ours, floor))
+    return Comparison(model_of(ours), model_of(floor), len(ours), len(np.unique(users)), duels(mine, theirs, users, rounds, seed))
+
+
+def duels(ours: Sequence[Measure], floor: Sequence[Measure], users: Ints, rounds: int, seed: int = 0) -> tuple[Duel, ...]:
+    """Return the measures that two sets have in common side by side, both drawn on the same resamples of the users (n)."""
+    other = {measure.name: measure for measure in floor}
+    pairs = [(measure, other[measure.name]) for measure in ours if measure.name in other]
     both = [measure for pair in pairs for measure in pair]
     found = draws(both, users, rounds, np.random.default_rng(seed), slow_rounds=-(-rounds // 5))
-    rows = tuple(_duel(a, b, found[2 * i], found[2 * i + 1]) for i, (a, b) in enumerate(pairs))
-    return Comparison(_model(ours), _model(floor), len(ours), len(np.unique(users)), rows)
+    return tuple(_duel(a, b, found[2 * i], found[2 * i + 1]) for i, (a, b) in enumerate(pairs))
+
+
+def users_of(answer: Answer, clusters: Ints | None = None) -> Ints:
+    """Return the user of each key (n), for the bootstrap: those given, else the keys' own entities.
+
+    Raises
+    ------
+    UsageError
+        When there are more or fewer clusters than keys.
+    """
+    if clusters is not None and len(clusters) != len(answer):
+        raise UsageError(
+            f"{len(answer)} keys were given {len(clusters)} clusters.", "Every key needs one.", "Leave them out to take its user."
+        )
+    return answer.keys.code.astype(np.int64) if clusters is None else clusters
+
+
+def model_of(answer: Answer) -> str:
+    """Return the name of the model that answered; of an outlook, that of its curve."""
+    return answer.purchase.model if isinstance(answer, Outlook) else answer.model
 
 
 def _duel(ours: Measure, floor: Measure, our_draws: Floats, floor_draws: Floats) -> Duel:
@@ -232,73 +272,12 @@ def _duel(ours: Measure, floor: Measure, our_draws: Floats, floor_draws: Floats)
     low = high = float("nan")
     if len(our_draws) and len(floor_draws) and ours.better != "context":
         low, high = interval(ours.badness(our_draws) - ours.badness(floor_draws))
-        verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
+        verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference" if np.isfinite(high) else ""
     if ours.better == "higher":
         low, high = -high, -low
     gap = a - b if ours.better != "near" else abs(a - ours.aim) - abs(b - ours.aim)
-    return Duel(ours.name, a, b, gap, low, high, ours.better, ours.aim, verdict, ours.definition, ours.note or floor.note)
-
-
-def _measures(answer: Answer, truth: Truth, horizons: Sequence[float]) -> list[Measure]:
-    if isinstance(answer, Outlook):
-        if isinstance(truth, Labels):
-            raise UsageError("An outlook was scored against the labels of one question.", "It needs a mapping from question to labels.")
-        return _outlook(answer, truth, horizons or answer.horizons)
-    if not isinstance(truth, Labels):
-        raise UsageError(
-            f"One forecast was scored against a mapping of labels ({', '.join(truth)}).", "It needs the labels of its question."
-        )
-    if isinstance(answer, TimeToEvent):
-        return list(curve_measures(answer, truth, horizons))
-    return list(amount_measures(answer, truth))
-
-
-def _outlook(outlook: Outlook, truth: Mapping[str, Labels], horizons: Sequence[float]) -> list[Measure]:
-    found: list[Measure] = []
-    for question, labels in truth.items():
-        answer = outlook.answers.get(question)
-        if question == ORDERS:
-            found += _counts(outlook.purchase, labels)
-        elif isinstance(answer, TimeToEvent):
-            beginning = "" if question == "purchase" else f"{question}_"
-            found += [_renamed(measure, beginning) for measure in curve_measures(answer, labels, horizons)]
-        elif isinstance(answer, Amount):
-            found += amount_measures(answer, labels, f"{question}_")
-    if not found:
-        raise UsageError(
-            f"The labels are about {', '.join(truth) or 'nothing'}, the outlook answers {', '.join(outlook.answers)}.",
-            "They must have a question in common.",
-            "Make the labels of a question that the outlook answers.",
-        )
-    return found
-
-
-def _counts(curves: TimeToEvent, labels: Labels) -> tuple[Measure, ...]:
-    """Return the measures of the expected number of orders within each label's window."""
-    if len(labels) != len(curves):
-        raise WhenbuyError(f"{len(curves)} curves were given {len(labels)} labels.")
-    whole, window = np.flatnonzero(labels.observed), (labels.end - curves.keys.cutoff) / DAY
-    expected = np.zeros(len(curves))
-    for days in np.unique(window[whole]):
-        rows = whole[window[whole] == days]
-        expected[rows] = curves.take(rows).count_at(float(days))
-    return mean_measures(labels.value, expected, whole, f"{ORDERS}_")
-
-
-def _renamed(measure: Measure, beginning: str) -> Measure:
-    return Measure(beginning + measure.name, measure.statistic, measure.better, measure.definition, measure.aim, measure.note)
-
-
-def _users(answer: Answer, clusters: Ints | None) -> Ints:
-    if clusters is not None and len(clusters) != len(answer):
-        raise UsageError(
-            f"{len(answer)} keys were given {len(clusters)} clusters.", "Every key needs one.", "Leave them out to take its user."
-        )
-    return answer.keys.code.astype(np.int64) if clusters is None else clusters
-
-
-def _model(answer: Answer) -> str:
-    return answer.purchase.model if isinstance(answer, Outlook) else answer.model
+    note = ours.note or floor.note
+    return Duel(ours.name, a, b, gap, low, high, ours.better, ours.aim, verdict, ours.definition, note, *interval(our_draws))
 
 
 def _require_same_keys(ours: Answer, floor: Answer) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import DAY, Floats, Ints
-from whenbuy.core.errors import NotEnoughDataError
+from whenbuy.core.errors import DamagedError, NotEnoughDataError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.kernel import kernel
@@ -22,6 +22,8 @@ from whenbuy.core.learner import refuse_leak
 from whenbuy.models.terms import Terms
 
 _AMOUNTS: Final = ("mean_amount", "first_amount", "last_amount")
+_TERMS: Final = 20
+"""How many weights ``rate`` reads."""
 _FAINT: Final = 1e-9
 """States that are less probable than this are not followed."""
 
@@ -114,6 +116,13 @@ class RolledCountsModel:
     highest: float
     typical: Floats
     known_until: int
+
+    def __post_init__(self) -> None:
+        if self.weights.shape != (_TERMS,) or self.typical.shape != (len(_AMOUNTS),):
+            raise DamagedError(
+                f"A roll-out was made of {self.weights.shape} weights and {self.typical.shape} amounts.",
+                f"Its compiled loop reads {_TERMS} and {len(_AMOUNTS)}.", "Fit again.",
+            )  # fmt: skip
 
     @property
     def name(self) -> str:

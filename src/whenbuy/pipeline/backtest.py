@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import Instants
-from whenbuy.core.examples import Labels
+from whenbuy.core.arrays import Floats
+from whenbuy.core.examples import Labels, Table
+from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
-from whenbuy.core.question import Question
+from whenbuy.evaluate import weak_spots as spots
+from whenbuy.evaluate.probability import logloss
 from whenbuy.evaluate.scores import Comparison, compare
+from whenbuy.evaluate.slices import slices
 from whenbuy.features import Feature, Features
-from whenbuy.pipeline.build import people_at
 from whenbuy.pipeline.catalogue import floors
 from whenbuy.pipeline.forecaster import Forecaster
 from whenbuy.pipeline.learn import HORIZONS, Say, fit, silent
-from whenbuy.pipeline.split import rolling_origin
-from whenbuy.questions import NextAmount, NextPurchase, OrderCount
+from whenbuy.pipeline.segments import portrait, segments
+from whenbuy.pipeline.trial import WEEKS, Trial, headline
 
 BUCKETS = 10
 """How many groups of equal size a calibration has."""
@@ -38,11 +40,13 @@ class Backtest:
     labels
         What came true, by question.
     comparison
-        Every score of both, with the paired bootstrap interval of the difference over users.
+        Every score of both over all cutoffs, with the paired bootstrap interval of the difference over users.
     forecaster
         What forecast: learned once, from what was known at the first cutoff.
-    cutoffs
-        The moments of the forecasts; the windows of all of them have closed.
+    trial
+        Who was forecast, and as of when; the windows of all cutoffs have closed.
+    rounds, seed
+        Of the bootstrap.
     """
 
     ours: Outlook
@@ -50,7 +54,37 @@ class Backtest:
     labels: dict[str, Labels]
     comparison: Comparison
     forecaster: Forecaster
-    cutoffs: tuple[int, ...]
+    trial: Trial
+    rounds: int = 500
+    seed: int = 0
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The moments of the forecasts, rising."""
+        return self.trial.cutoffs
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The names of the few scores that say how good the forecast is."""
+        return headline(self.ours.horizons)
+
+    def by_cutoff(self, names: Collection[str] = ()) -> pl.DataFrame:
+        """Return the scores at each cutoff, those of the headline by default: ``as_of``, ``n`` and the columns of a comparison.
+
+        A forecast that ages, or weeks that are unlike the others, show here. ``ours_low`` to ``ours_high`` is the 95 % interval of our own
+        score over resampled users, ``low`` to ``high`` that of the difference to the floor.
+        """
+        found = []
+        for cutoff in self.cutoffs:
+            rows = self.trial.at(cutoff)
+            if len(rows):
+                came = {name: label.take(rows) for name, label in self.labels.items()}
+                pair = self.ours.take(rows), self.floor.take(rows)
+                frame = compare(*pair, came, names=names or self.headline, rounds=self.rounds, seed=self.seed).frame()
+                found.append(
+                    frame.select(instants(np.full(len(frame), cutoff)).alias("as_of"), pl.lit(len(rows), pl.Int64).alias("n"), pl.all())
+                )
+        return pl.concat(found)
 
     def calibration(self) -> pl.DataFrame:
         """Return how often people bought of whom a chance was promised: horizon, mean_probability, share_bought, n; a row per bucket."""
@@ -61,12 +95,57 @@ class Backtest:
                 rows.append((days, float(chance[bucket].mean()), float(came[bucket].mean()), len(bucket)))
         return pl.DataFrame(rows, ["horizon", "mean_probability", "share_bought", "n"], orient="row")
 
+    def slices(self, names: Collection[str] = (), attributes: Sequence[str] = ()) -> pl.DataFrame:
+        """Return our scores by segment (see ``segments``), each beside those of everybody else.
+
+        Parameters
+        ----------
+        names
+            The names of the scores; those of the headline by default, but for the calibration error: the bias says it better of few people.
+        attributes
+            Attributes of the users' profile by which people are told apart too.
+        """
+        found = segments(self.trial.history, self.trial.keys, attributes)
+        names = names or [name for name in self.headline if not name.startswith("ece")]
+        return slices(self.ours, self.labels, found, names, rounds=self.rounds, seed=self.seed)
+
+    def weak_spots(self, least: int = 100) -> pl.DataFrame:
+        """Return for whom the forecast is wrong: groups in plain words, where most goes wrong in sum first.
+
+        ``of`` says what is judged: the chance of the middle horizon against what came; its log-loss against the floor's; the mean amount of
+        the next order against the true one. The other columns are those of ``evaluate.weak_spots.frame``, and ``words``.
+
+        Parameters
+        ----------
+        least
+            The smallest number of forecasts in a group.
+        """
+        table, days = portrait(self.trial.history, self.trial.keys), sorted(self.ours.horizons)[len(self.ours.horizons) // 2]
+        label = self.labels["purchase"]
+        came = (label.observed & (label.value < days)).astype(float)
+        chance, floor = (answer.purchase.probability(days) for answer in (self.ours, self.floor))
+        judged = [
+            (f"chance to buy within {days:g} days", chance, came, ("promised", "came")),
+            (f"log-loss of {days:g} days against the floor's", logloss(came, floor), logloss(came, chance), ("the floor's", "ours")),
+        ]
+        if self.ours.amount is not None and "amount" in self.labels:
+            amount = self.labels["amount"]
+            spent = np.where(amount.observed, amount.value, np.nan)
+            judged.append(("amount of the next order", self.ours.amount.mean, spent, ("promised", "came")))
+        return pl.concat([self._spots(table, *each, least) for each in judged])
+
+    def _spots(self, table: Table, of: str, expected: Floats, found: Floats, words: tuple[str, str], least: int) -> pl.DataFrame:
+        users = self.trial.keys.code.astype(np.int64)
+        groups = spots.weak_spots(table, expected, found, users, least=least, rounds=self.rounds, seed=self.seed)
+        said = pl.Series("words", [group.says(*words) for group in groups], dtype=pl.String)
+        return spots.frame(groups).select(pl.lit(of).alias("of"), pl.all(), said)
+
 
 def backtest(
     history: History,
     as_of: int | str | None = None,
     *,
-    weeks: int = 8,
+    weeks: int = WEEKS,
     horizons: Sequence[float] = HORIZONS,
     features: Features | None = None,
     further: Sequence[Feature] = (),
@@ -84,16 +163,11 @@ def backtest(
     NotEnoughDataError
         When the log is too short to have a closed window before and after any cutoff.
     """
-    known = history if as_of is None else history.cut(history.clock.instant(as_of))
-    longest = max(horizons)
-    origins = rolling_origin(known.log.start, known.end, longest, known.clock, weeks, lateness_days=known.lateness_days)
-    cutoffs: Instants = np.array([origin.cutoff for origin in origins], np.int64)
-    ours = fit(known, int(cutoffs[0]), horizons=horizons, features=features, further=further, seed=seed, closed=closed, say=say)
-    floor = fit(known, int(cutoffs[0]), horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
-    keys = people_at(known, cutoffs)
-    say(f"scoring {len(keys):,} forecasts at {len(cutoffs)} cutoffs")
-    past, future = known.before(keys), known.within(keys, longest)
-    asked: list[Question] = [NextPurchase(longest), OrderCount(longest), *([NextAmount(longest)] if "amount" in ours.models else [])]
-    labels = {question.name: question.label(past, future) for question in asked}
-    answers = ours.answer(known, keys), floor.answer(known, keys)
-    return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, tuple(cutoffs.tolist()))
+    trial = Trial.of(history, as_of, weeks=weeks, horizon_days=max(horizons), seed=seed)
+    known, first = trial.history, trial.cutoffs[0]
+    ours = fit(known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, say=say)
+    floor = fit(known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
+    say(f"scoring {len(trial.keys):,} forecasts at {len(trial.cutoffs)} cutoffs")
+    labels = trial.labels(ours.models)
+    answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)
+    return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, trial, rounds, seed)

@@ -3,35 +3,28 @@
 from functools import partial
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.unit.core.logs import make
+from tests.unit.pipeline.quick import HORIZONS, candidates, shop
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotEnoughDataError, UsageError
-from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline import backtest as module
 from whenbuy.pipeline.backtest import backtest
 from whenbuy.pipeline.build import people_at
 from whenbuy.pipeline.learn import fit
 
-HORIZONS = (7, 14)
-
-
-def quick(answer, grid):
-    return (GlobalMean(), OwnMean()) if answer == "amount" else (PoissonRate(grid.days), KaplanMeier(grid.days))
-
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
     """The candidates are few here: the catalogue is the contracts' affair. The floor's learners are its own."""
-    monkeypatch.setattr(module, "fit", lambda *args, **options: fit(*args, **{"candidates": quick, **options}))
+    monkeypatch.setattr(module, "fit", lambda *args, **options: fit(*args, **{"candidates": candidates, **options}))
 
 
 @pytest.fixture(scope="module")
 def history():
-    return simulate(150, 150, 8).history
+    return shop()
 
 
 run = partial(backtest, horizons=HORIZONS, rounds=20)
@@ -54,7 +47,7 @@ def test_it_learned_from_nothing_after_the_first_of_them(history):
     found = run(history, weeks=4)
     assert found.forecaster.known_until == found.cutoffs[0]
     assert not found.ours.purchase.in_sample
-    alone = fit(history.cut(found.cutoffs[0]), found.cutoffs[0], horizons=HORIZONS, candidates=quick)
+    alone = fit(history.cut(found.cutoffs[0]), found.cutoffs[0], horizons=HORIZONS, candidates=candidates)
     assert repr(alone.choices) == repr(found.forecaster.choices)
     other = alone.answer(history, found.ours.keys)
     assert other.purchase.survival.tobytes() == found.ours.purchase.survival.tobytes()
@@ -116,3 +109,47 @@ def test_a_shop_without_amounts_is_scored_without_them():
     found = run(log, weeks=2)
     assert set(found.labels) == {"purchase", "orders"}
     assert found.ours.amount is None
+
+
+def test_every_cutoff_stands_in_a_row_of_its_own_beside_the_floor(history):
+    found = run(history, weeks=3)
+    table = found.by_cutoff()
+    assert table["as_of"].unique(maintain_order=True).dt.epoch("us").to_list() == list(found.cutoffs)
+    assert {"auc_14d", "ece_14d", "coverage_80", "amount_coverage_80", "orders_bias"} <= set(table["name"]) <= set(found.headline)
+    assert table.filter(pl.col("name") == "auc_14d")["n"].sum() == len(found.ours)
+    row = table.filter(pl.col("name") == "logloss_14d").row(1, named=True)
+    assert row["ours_low"] < row["ours"] < row["ours_high"]
+    rows = found.trial.at(found.cutoffs[1])
+    came = found.labels["purchase"].take(rows)
+    chance = np.clip(found.ours.purchase.probability(14.0)[rows], 1e-6, 1 - 1e-6)
+    assert row["ours"] == pytest.approx(-np.mean(np.where(came.observed & (came.value < 14), np.log(chance), np.log1p(-chance))))
+    assert found.by_cutoff(["auc_7d"])["name"].unique().to_list() == ["auc_7d"]
+
+
+def test_slices_cover_everybody_once_per_segmentation(history):
+    found = run(history, weeks=2)
+    table = found.slices(["bias_14d"])
+    assert {"customer", "orders", "recency", "amount", "category", "channel"} == set(table["by"])
+    for by in ("customer", "orders"):
+        assert table.filter(pl.col("by") == by)["n"].sum() == len(found.ours)
+    assert {"new (first order less than 28 days ago)", "old"} <= set(table["segment"])
+    assert "region" in set(found.slices(["bias_14d"], ["region"])["by"])
+    assert "ece_14d" not in set(found.slices()["name"])
+
+
+def test_weak_spots_are_said_in_words(history):
+    found = run(history, weeks=4)
+    table = found.weak_spots(least=10)
+    assert set(table["of"]) == {"chance to buy within 14 days", "log-loss of 14 days against the floor's", "amount of the next order"}
+    assert table["words"].str.contains("promised .*, came .*, n = |the floor's .*, ours .*, n = ").all()
+    assert (table["n"] > 0).all()
+    assert found.weak_spots(least=10).equals(table)
+
+
+def test_three_customers_have_tables_too():
+    log = make([(u, d * DAY, 0, 1, 500, 1) for u in range(3) for d in range(u, 120, 6)], late=False)
+    found = run(log, weeks=2)
+    assert found.by_cutoff()["n"].unique().to_list() == [3]
+    assert set(found.slices()["by"]) == {"customer", "orders", "recency", "amount"}
+    assert found.weak_spots().is_empty()
+    assert "words" in found.weak_spots().columns

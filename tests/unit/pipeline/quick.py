@@ -1,0 +1,23 @@
+"""A small shop and few candidates, so that what stands around learning can be tested in seconds."""
+
+from functools import cache, partial
+
+from whenbuy.core.history import History
+from whenbuy.ingest.simulate import simulate
+from whenbuy.models.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.pipeline.learn import fit
+
+HORIZONS = (7, 14)
+
+
+def candidates(answer, grid):
+    return (GlobalMean(), OwnMean()) if answer == "amount" else (PoissonRate(grid.days), KaplanMeier(grid.days))
+
+
+learn = partial(fit, horizons=HORIZONS, candidates=candidates)
+
+
+@cache
+def shop() -> History:
+    return simulate(150, 150, 8).history
