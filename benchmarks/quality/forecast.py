@@ -1,6 +1,7 @@
-"""The forecasts of CDNOW and of Complete Journey, scored by the yardsticks: area `forecast`.
+"""The forecasts of CDNOW, Complete Journey and Ta-Feng, and the table of Online Shoppers: area `forecast`.
 
-Each is learned from what was known before the first test cutoff, by `fit` as it is, and written to build/quality in the yardstick's format.
+Each is learned from what was known before the first test cutoff, by `fit` as it is. Forecasts that a yardstick scores are written to
+build/quality in its format.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from whenbuy.core.outlook import Outlook
 from whenbuy.ingest.read import read
 from whenbuy.pipeline.forecaster import Forecaster
 from whenbuy.pipeline.learn import fit
+from whenbuy.questions import NextPurchase
 
 AREA = "forecast"
 BUILD = ROOT / "build" / "quality"
@@ -47,9 +49,14 @@ _FLOORS = {"cj_auc": 0.8201, "cj_logloss": 0.5195}
 """The rate of the last 84 days on the same protocol."""
 
 
+TAFENG = Row(area=AREA, name="tafeng_auc28", unit="AUC", better="higher", peer=0.740, target=0.75)
+
+
 def rows() -> Iterator[Row]:
     yield from _scored("cdnow", cdnow, _CDNOW)
     yield from _scored("complete_journey", complete_journey, _JOURNEY)
+    data = data_folder()
+    yield TAFENG.without("WHENBUY_DATA") if data is None else TAFENG.got(ta_feng(data))
 
 
 def cdnow(data: Path) -> pl.DataFrame:
@@ -79,6 +86,21 @@ def complete_journey(_: Path) -> pl.DataFrame:
         cutoff_day=pl.Series((outlook.keys.cutoff - cutoffs[0]) // DAY + 309),
         spend_mean=_spend(outlook, 7.0),
     )
+
+
+def ta_feng(data: Path) -> float:
+    """Return the AUC of "buys within 28 days of 2001-01-31" over everybody seen before (Ta-Feng, a Taiwanese supermarket)."""
+    from sklearn.metrics import roc_auc_score
+
+    lines = pl.read_parquet(data / "ta_feng" / "events.parquet")
+    names = {"user_id": "user_id", "time": "ts", "kind": "event", "unit_price": "price"}
+    history = read(lines, columns=names, timezone="Asia/Taipei").history
+    cutoff = history.clock.instant("2001-01-31")
+    model = fit(history, cutoff)
+    _tell("ta_feng", model)
+    outlook = model.predict(history.cut(cutoff), cutoff)
+    label = NextPurchase(28.0).label(history.before(outlook.keys), history.within(outlook.keys, 28.0))
+    return float(roc_auc_score(label.observed, outlook.purchase.probability(28.0)))
 
 
 def _curves(outlook: Outlook, days: np.ndarray, names: list[str]) -> pl.DataFrame:

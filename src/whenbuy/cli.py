@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import unicodedata
 import warnings
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C."""
+TERMINATED: Final = 143
+"""The exit code after SIGTERM, by which a system asks a process to end."""
 _DEBUG: Final = "WHENBUY_DEBUG"
 _BUG: Final = ("This is a bug, not your doing.", f"Run it again with {_DEBUG}=1 and report what it prints.")
 _LONGEST_LINE: Final = 600
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: the work ends as after Ctrl-C."""
 
 
 class Place(click.ParamType[Path]):
@@ -133,7 +140,11 @@ def init(
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Where chance starts (default: the shop's setting).")
 @JSON
 def fit(shop: Path | None, as_of: str | None, seed: int | None, as_json: bool) -> None:
-    """Learn the model of every answer from what was known before --as-of."""
+    """Learn the model of every answer from what was known before --as-of.
+
+    What was learned is kept, and answers from now on if it beats its floor and is not worse than the model that answers now; otherwise the
+    exit code is 5 and `whenbuy models` shows why.
+    """
     from whenbuy.pipeline import verbs
 
     _answer(verbs.fit(shop, as_of, seed=seed, say=_say), as_json)
@@ -161,7 +172,7 @@ def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: P
     """Forecast USERS (everybody, where none is named).
 
     A terminal shows a short table, a pipe gets CSV with all columns and exact values. Everybody's forecast as of the log's end is
-    kept as forecasts/latest.parquet as well.
+    kept as forecasts/latest.parquet as well. For a moment before what the champion knows, the kept model that knew most by then answers.
     """
     from whenbuy.pipeline import verbs
 
@@ -178,6 +189,85 @@ def report(shop: Path | None, as_json: bool) -> None:
     _answer(verbs.report(shop, say=_say), as_json)
 
 
+@whenbuy.group(cls=Verbs, invoke_without_command=True, short_help="Which models are kept, and which one answers.")
+@SHOP
+@JSON
+@click.pass_context
+def models(ctx: click.Context, shop: Path | None, as_json: bool) -> None:
+    """List the models that the shop keeps, or do something with them.
+
+    Every fit keeps what it learned. The champion is the model that answers: a fit makes its model the champion where it passes the gate.
+    A model is named by its id or the beginning of it.
+    """
+    ctx.default_map = {name: {"shop": shop, "as_json": as_json} for name in models.commands}  # --shop and --json may stand here as well
+    if ctx.invoked_subcommand is None:
+        _list(shop, as_json)
+
+
+def _list(shop: Path | None, as_json: bool) -> None:
+    from whenbuy.pipeline import versions
+
+    _answer(versions.list_models(shop), as_json)
+
+
+@models.command("list", short_help="List them, the latest first.")
+@SHOP
+@JSON
+def list_(shop: Path | None, as_json: bool) -> None:
+    """List the models, the latest first, with how they fared; an arrow marks the champion."""
+    _list(shop, as_json)
+
+
+@models.command(short_help="Show all that is known of one.")
+@click.argument("name", required=False, metavar="[ID]")
+@SHOP
+@JSON
+def show(name: str | None, shop: Path | None, as_json: bool) -> None:
+    """Show all that is known of model ID (the champion, where none is named), and the candidates that it was chosen from."""
+    from whenbuy.pipeline import versions
+
+    _answer(versions.show(shop, name), as_json)
+
+
+@models.command(short_help="Compare two on the same weeks.")
+@click.argument("first", metavar="ID")
+@click.argument("second", required=False, metavar="[OTHER]")
+@SHOP
+@JSON
+def compare(first: str, second: str | None, shop: Path | None, as_json: bool) -> None:
+    """Compare model ID with OTHER (the champion, where none is named) on the latest weeks that have closed.
+
+    Weeks from which neither has learned are taken where there are any; otherwise it is said who has.
+    """
+    from whenbuy.pipeline import versions
+
+    _answer(versions.compare(shop, first, second, say=_say), as_json)
+
+
+@models.command(short_help="Let one answer from now on.")
+@click.argument("name", required=False, metavar="[ID]")
+@click.option("--force", is_flag=True, help="Promote it although the gate refuses it; this is recorded.")
+@click.option("--back", is_flag=True, help="Go back to the model that answered before.")
+@SHOP
+@JSON
+def promote(name: str | None, force: bool, back: bool, shop: Path | None, as_json: bool) -> None:
+    """Let model ID answer from now on, if it beats its floor and is not worse than the champion."""
+    from whenbuy.pipeline import versions
+
+    _answer(versions.promote(shop, name, force=force, back=back, say=_say), as_json)
+
+
+@models.command(short_help="Check every byte.")
+@click.argument("name", required=False, metavar="[ID]")
+@SHOP
+@JSON
+def verify(name: str | None, shop: Path | None, as_json: bool) -> None:
+    """Check every byte of model ID, or of all models."""
+    from whenbuy.pipeline import versions
+
+    _answer(versions.verify(shop, name), as_json)
+
+
 # ------------------------------------------------------------------------------------------------ running
 
 
@@ -188,7 +278,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace", encoding=None if stream.isatty() else "utf-8")
     if not os.environ.get(_DEBUG):
         warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(arguments))
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -201,9 +296,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return UsageError.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         _say("Interrupted. What was finished is saved; nothing is half-written.")
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) or isinstance(error.__cause__, Terminated) else INTERRUPTED
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # the last stop before a user: a panic inside polars is no Exception

@@ -22,7 +22,9 @@ from whenbuy.pipeline.forecaster import Choice
 from whenbuy.pipeline.screen import Result, Screen
 
 HEAVY = ("torch", "sklearn", "lightgbm", "numba", "polars", "numpy", "scipy", "altair", "pyarrow", "rich", "jinja2")
-VERBS = ["demo", "init", "fit", "backtest", "predict", "report"]
+VERBS = ["demo", "init", "fit", "backtest", "predict", "report", "models"]
+
+MODELS = ["list", "show", "compare", "promote", "verify"]
 
 
 class Terminal(io.StringIO):
@@ -69,6 +71,10 @@ def test_help_lists_the_verbs_in_order() -> None:
         said = ok(verb, "-h")
         assert "--json" in said.out
         assert "--shop" in said.out
+    for verb in MODELS:
+        said = ok("models", verb, "-h")
+        assert "--json" in said.out
+        assert "--shop" in said.out
     assert ok("--version").out.startswith("whenbuy ")
 
 
@@ -104,7 +110,8 @@ def test_what_is_typed_wrong(words: list[str], named: str) -> None:
 
 WORDS = st.one_of(
     st.sampled_from([
-        *VERBS, "--shop", "--as-of", "--json", "--out", "--weeks", "--seed", "--column", "--kind", "--layout", "--timezone", "--currency",
+        *VERBS, *MODELS, "--force", "--back",
+        "--shop", "--as-of", "--json", "--out", "--weeks", "--seed", "--column", "--kind", "--layout", "--timezone", "--currency",
         "--help", "-h", "--version", "--", "-", "", "shop", "file.csv", "broken", "nowhere", "cdnow", "complete_journey", "user_id=Kunde",
         "2017-11-01", "0001-01-01", "3", "-3", "x.csv", "x.parquet", ".", "..", "/", "~nobody", "*", "=", "EUR", "UTC", "Europe/Berlin",
     ]),

@@ -8,6 +8,7 @@ import numpy as np
 
 from whenbuy.clean.training import sample, spreads
 from whenbuy.core.arrays import Floats, Ints
+from whenbuy.core.errors import DamagedError
 from whenbuy.core.kernel import kernel
 
 
@@ -30,6 +31,12 @@ class NearestRows:
     factor: Floats
     targets: Ints
     neighbours: Ints
+
+    def __post_init__(self) -> None:
+        f = self.rows.shape[-1]
+        together = self.rows.ndim == 2 and self.shift.shape == self.factor.shape == (f,) and self.targets.shape == self.neighbours.shape
+        if not together or self.targets.ndim != 1 or not ((self.targets >= 0) & (self.targets < f)).all() or (self.neighbours < 1).any():
+            raise DamagedError("Stored rows do not belong to their columns.", "They must be what training made.", "Fit again.")
 
     @classmethod
     def of(cls, values: Floats, targets: Ints, neighbours: Ints, most: int, seed: int) -> NearestRows:

@@ -10,7 +10,7 @@ from whenbuy.clean.draft import require_least
 from whenbuy.clean.nearest import nearest
 from whenbuy.clean.training import finite, medians, require_names, sample, spreads, training_values
 from whenbuy.core.arrays import Codes, Floats, Ints, Singles
-from whenbuy.core.errors import NotEnoughDataError, SettingsError
+from whenbuy.core.errors import DamagedError, NotEnoughDataError, SettingsError
 from whenbuy.core.examples import Table
 from whenbuy.core.kernel import kernel
 
@@ -98,6 +98,15 @@ class FittedIsolation:
     path: Floats
     whole: float
     bound: float
+
+    def __post_init__(self) -> None:
+        nodes, inner = np.arange(len(self.left)), self.left >= 0
+        one = {each.shape for each in (self.left, self.right, self.feature, self.threshold, self.path)} == {nodes.shape}
+        if not one or self.fill.shape != (len(self.names),) or self.root.ndim != 1 or not _within(self.root, len(nodes)):
+            raise _unreadable("its arrays do not belong together")
+        children, above = np.stack([self.left, self.right])[:, inner], nodes[inner]
+        if not _within(children, len(nodes)) or (children <= above).any() or not _within(self.feature[inner], len(self.names)):
+            raise _unreadable("a node leads nowhere")
 
     def bounded(self, bound: float) -> FittedIsolation:
         """Return the same forest with another bound."""
@@ -194,6 +203,12 @@ class FittedLocalOutliers:
     neighbours: int
     bound: float
 
+    def __post_init__(self) -> None:
+        m, f = len(self.rows), len(self.names)
+        columns, stored = {each.shape for each in (self.fill, self.shift, self.width)}, {self.reach.shape, self.density.shape}
+        if self.rows.shape != (m, f) or columns != {(f,)} or stored != {(m,)} or self.neighbours < 1:
+            raise _unreadable("its arrays do not belong together")
+
     def scores(self, table: Table) -> Floats:
         """Return minus the local outlier factor of each row (n), as a row that was not stored: the lower, the stranger."""
         require_names(self.names, table)
@@ -241,6 +256,14 @@ def _depths(left: Ints, right: Ints) -> Floats:
             depth[left[node]] = depth[node] + 1
             depth[right[node]] = depth[node] + 1
     return depth
+
+
+def _within(places: Ints | Codes, count: int) -> bool:
+    return bool(((places >= 0) & (places < count)).all())
+
+
+def _unreadable(why: str) -> DamagedError:
+    return DamagedError(f"What was learned of strange rows is not readable: {why}.", "It must be what training made.", "Fit again.")
 
 
 def _whole(values: Floats, fill: Floats) -> Singles:

@@ -12,6 +12,7 @@ The tree::
     │   └── DamagedError        3  a stored file is not what was written
     ├── NotEnoughDataError      4  the data can be read, but cannot carry the answer
     │   └── ImmatureError       4  the label windows have not closed yet
+    ├── GateError               5  a model did not earn its place
     ├── NotFoundError           6  a file, a shop, a user or a model that does not exist
     ├── AccessError             7  the file system says no
     └── BusyError               8  another process is writing
@@ -82,6 +83,12 @@ class NotEnoughDataError(WhenbuyError):
 
 class ImmatureError(NotEnoughDataError):
     """The label windows have not closed yet."""
+
+
+class GateError(WhenbuyError):
+    """A model that did not earn its place: it does not beat its floor, or is worse than the model that answers now."""
+
+    exit_code = 5
 
 
 class NotFoundError(WhenbuyError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 
 from whenbuy.core.arrays import DAY, Floats, Ints
 from whenbuy.core.errors import WhenbuyError
-from whenbuy.core.forecast import Amount, Forecast, TimeToEvent, instants
+from whenbuy.core.forecast import Amount, Classes, Forecast, Probability, TimeToEvent, instants
 from whenbuy.core.keys import Keys
 
 VALUE_DAYS = 365.0
@@ -27,14 +27,18 @@ class Outlook:
     keys
         Who was asked (n).
     answers
-        Forecast by question: ``purchase`` (TimeToEvent) always, ``amount`` (Amount of the next order) where the log has amounts.
+        Forecast by question: ``purchase`` (TimeToEvent) always; where the log can teach them ``amount`` (Amount of the next order),
+        ``spend`` (Amount, all orders within a window), ``category`` (Classes) and ``redemption`` (Probability).
     horizons
         The horizons asked about, in days.
+    windows
+        Over how many days the answers look that look over one window.
     """
 
     keys: Keys
     answers: Mapping[str, Forecast]
     horizons: tuple[float, ...]
+    windows: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.answers.get("purchase"), TimeToEvent):
@@ -58,7 +62,7 @@ class Outlook:
 
     def take(self, rows: slice | Ints) -> Outlook:
         """Return the outlook of some of the keys."""
-        return Outlook(self.keys.take(rows), {name: answer.take(rows) for name, answer in self.answers.items()}, self.horizons)
+        return replace(self, keys=self.keys.take(rows), answers={name: answer.take(rows) for name, answer in self.answers.items()})
 
     def frame(self) -> pl.DataFrame:
         """Return one row per key.
@@ -66,7 +70,9 @@ class Outlook:
         ``user_id``; ``as_of``; ``p_purchase_7d`` … one per horizon: P(buys within it); ``next_purchase_p10``, ``_p50``, ``_p90``:
         the instant by which the next purchase comes with that probability, null beyond the grid; ``amount_mean``, ``amount_p50``:
         amount of the next order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year
-        (null without amounts); ``top_category``: null until a category model answers; ``model``.
+        (null without amounts); ``top_category``: the category from which she most probably buys (null without categories); ``model``.
+        Behind them, where there are such answers: ``spend_mean_7d``, ``spend_p50_7d``: spend within that window, 0 included;
+        ``p_redemption_14d``: the chance that she redeems an offer within it.
         """
         curves, amount = self.purchase, self.amount
         unknown = pl.Series([None] * len(self), dtype=pl.Float64)
@@ -79,9 +85,10 @@ class Outlook:
                 "amount_p50": unknown if amount is None else amount.quantile(0.5),
                 "expected_orders": curves.count_at(max(self.horizons)),
                 "clv": unknown if amount is None else amount.mean * curves.count_at(VALUE_DAYS),
-                "top_category": pl.Series([None] * len(self), dtype=pl.String),
+                "top_category": self._top_category(),
                 "model": pl.Series([curves.model] * len(self), dtype=pl.String),
             }
+            | self._further()
         )
 
     def curve(self, user: str) -> TimeToEvent:
@@ -97,6 +104,23 @@ class Outlook:
     def plot(self) -> Any:
         """Return a chart of the purchase curves (at most 20 keys are drawn)."""
         return self.purchase.plot()
+
+    def _top_category(self) -> pl.Series:
+        answer = self.answers.get("category")
+        if not isinstance(answer, Classes) or not len(self):
+            return pl.Series([None] * len(self), dtype=pl.String)
+        return pl.Series(list(answer.classes), dtype=pl.String).gather(answer.top(1)[:, 0])
+
+    def _further(self) -> dict[str, Floats]:
+        """Return the columns of the answers that look over one window."""
+        columns: dict[str, Floats] = {}
+        for name, days in self.windows.items():
+            answer = self.answers.get(name)
+            if isinstance(answer, Amount):
+                columns |= {f"{name}_mean_{days:g}d": answer.mean, f"{name}_p50_{days:g}d": answer.quantile(0.5)}
+            elif isinstance(answer, Probability):
+                columns[f"p_{name}_{days:g}d"] = answer.chance
+        return columns
 
     def _moment(self, days: Floats) -> pl.Series:
         known = np.isfinite(days)

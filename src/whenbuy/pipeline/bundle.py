@@ -58,9 +58,22 @@ class Manifest:
     files: Mapping[str, tuple[int, str]]
     about: Mapping[str, Any]
 
+    @property
+    def digest(self) -> str:
+        """A sha256 over the model itself, whatever is said about it: two bundles of one model have the same."""
+        return _digest(self.files)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A bundle that is not written yet: its files, and the digest of its model."""
+
+    content: Mapping[str, bytes]
+    digest: str
+
 
 def save(folder: Path | str, thing: object, about: Mapping[str, Any]) -> None:
-    """Write a model as a bundle. The same content gives the same bytes; a killed save leaves the old bundle.
+    """Write a model as a bundle, as ``put`` does with what ``pack`` gives.
 
     Parameters
     ----------
@@ -78,13 +91,17 @@ def save(folder: Path | str, thing: object, about: Mapping[str, Any]) -> None:
     AccessError
         When the file system says no.
     """
+    put(folder, pack(thing, about))
+
+
+def put(folder: Path | str, packed: Packed) -> None:
+    """Write a bundle into a folder. The same content gives the same bytes; a killed process leaves the old bundle; raises as ``save``."""
     folder = Path(folder).absolute()
-    content = _written(thing, about)
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _clear(folder)
+        tidy(folder)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))  # mkdtemp makes it 0700
-        for name, data in content.items():
+        for name, data in packed.content.items():
             _write(draft / name, data)
         sync_folder(draft)
         _swap(draft, folder)
@@ -150,24 +167,23 @@ class _Arrays(dict[str, "np.ndarray[Any, Any]"]):
         super().__setitem__(path, array)
 
 
-def _written(thing: object, about: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the three files of a bundle."""
+def pack(thing: object, about: Mapping[str, Any]) -> Packed:
+    """Return a model as the three files of a bundle; raises WhenbuyError as ``save``."""
     from safetensors.numpy import save as bytes_of
 
     arrays = _Arrays()
     plain = encode(thing, arrays)
     content = {MODEL: _json(plain), ARRAYS: bytes_of(arrays)}
-    sealed = {
-        "about": _plain(about),
-        "files": {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in content.items()},
-        "format": FORMAT,
-        "whenbuy": version(),
-    }
-    content[MANIFEST] = _seal(sealed)
+    files = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items()}
+    content[MANIFEST] = sealed({"about": _plain(about), "files": files, "format": FORMAT, "whenbuy": version()})
     for name, data in content.items():
         if len(data) > LIMITS[name]:
             raise WhenbuyError(f"{name} would have {len(data):,} bytes.", f"A bundle holds at most {LIMITS[name]:,} there.", "Learn less.")
-    return content
+    return Packed(content, _digest(files))
+
+
+def _digest(files: Mapping[str, tuple[int, str]]) -> str:
+    return hashlib.sha256(_json(files)).hexdigest()
 
 
 def _plain(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,10 +196,28 @@ def _plain(about: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def _seal(content: Mapping[str, Any]) -> bytes:
-    """Return a manifest whose last entry is the sha256 of all bytes before that number."""
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """Return plain data as JSON whose last entry is the sha256 of all bytes before that number."""
     body = _json(content)[:-1] + _SEAL
     return body + hashlib.sha256(body).hexdigest().encode() + _END
+
+
+def unsealed(data: bytes) -> dict[str, Any]:
+    """Return what ``sealed`` was given: first the seal is compared, then JSON is read.
+
+    Raises
+    ------
+    ValueError
+        When one byte is not what was written, or it is no table.
+    """
+    cut = max(len(data) - _HEX - len(_END), 0)
+    body, seal = data[:cut], data[cut:]
+    if not body.endswith(_SEAL) or seal != hashlib.sha256(body).hexdigest().encode() + _END:
+        raise ValueError("it is not what was written")
+    try:
+        return dict(json.loads(data))
+    except (TypeError, RecursionError) as error:
+        raise ValueError("it is no table") from error
 
 
 def _json(plain: object) -> bytes:
@@ -203,7 +237,7 @@ def _old(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.old"
 
 
-def _clear(folder: Path) -> None:
+def tidy(folder: Path) -> None:
     """Take away what killed saves left: the old bundle goes back if nothing took its place."""
     old = _old(folder)
     if old.exists() and not folder.exists():
@@ -239,13 +273,13 @@ def _verified(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
 
 
 def _checked(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
-    manifest = _manifest(folder, _bytes(folder, MANIFEST, LIMITS[MANIFEST]))
+    manifest = _manifest(folder, plain_bytes(folder, MANIFEST, LIMITS[MANIFEST]))
     found = sorted(each.name for each in folder.iterdir())
     if found != sorted([MANIFEST, *manifest.files]):
         raise _damaged(folder, f"holds {', '.join(map(repr, found))}")
     content = {}
     for name, (size, digest) in manifest.files.items():
-        data = _bytes(folder, name, size)
+        data = plain_bytes(folder, name, size)
         if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
             raise _damaged(folder, f"has a {name} that is not what was written")
         content[name] = data
@@ -263,18 +297,13 @@ def _present(folder: Path) -> Path:
 
 
 def _manifest(folder: Path, data: bytes) -> Manifest:
-    """Return the manifest from its bytes: first the seal is compared, then JSON is read."""
-    cut = len(data) - _HEX - len(_END)
-    body, seal = data[: max(cut, 0)], data[max(cut, 0) :]
-    if not body.endswith(_SEAL) or seal != hashlib.sha256(body).hexdigest().encode() + _END:
-        raise _damaged(folder, f"has a {MANIFEST} that is not what was written")
     try:
-        content = json.loads(data)
+        content = unsealed(data)
         _require_format(folder, content)
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in content["files"].items()}
         manifest = Manifest(int(content["format"]), str(content["whenbuy"]), files, dict(content["about"]))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged(folder, f"has a {MANIFEST} that whenbuy did not write") from error
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(folder, f"has a {MANIFEST} that is not what was written") from error
     if set(files) != {MODEL, ARRAYS} or any(not 0 <= size <= LIMITS[name] for name, (size, _) in files.items()):
         raise _damaged(folder, f"has a {MANIFEST} that names other files than a bundle's, or larger ones than it may hold")
     return manifest
@@ -289,8 +318,8 @@ def _require_format(folder: Path, content: Mapping[str, Any]) -> None:
         )
 
 
-def _bytes(folder: Path, name: str, limit: int) -> bytes:
-    """Return a file of the bundle, read once; a link, a device or a file longer than ``limit`` is damage."""
+def plain_bytes(folder: Path, name: str, limit: int) -> bytes:
+    """Return a file of a folder, read once; a link, a device or a file longer than ``limit`` is damage."""
     path = folder / name
     try:
         if not stat.S_ISREG(path.lstat().st_mode):

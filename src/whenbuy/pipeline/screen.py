@@ -128,14 +128,19 @@ def choices(tried: Sequence[Choice]) -> Screen:
         ranked = sorted((one for one in tried if one.answer == answer), key=lambda one: (not one.chosen, math.isnan(one.value), one.value))
         for place, one in enumerate(ranked):
             value = "–" if math.isnan(one.value) else f"{one.value:.4f}"
-            rows.append((answer if place == 0 else "", one.model, value, "chosen" if one.chosen else _short(one.note)))
+            beside = "the floor" if one.floor else "" if math.isnan(one.low) else f"{one.low:+.4f} … {one.high:+.4f}"
+            rows.append((answer if place == 0 else "", one.model, value, "chosen" if one.chosen else _short(one.note), beside))
     errors = {one.answer: one.score for one in tried}
-    below = tuple(f"{answer}: {error}" for answer, error in errors.items())
-    return Screen("Errors on later weeks, lower is better:", ("answer", "model", "error>", ""), tuple(rows), below)
+    below = [f"{answer}: {error}" for answer, error in errors.items()]
+    title, heads = "Errors on later weeks, lower is better:", ("answer", "model", "error>", "")
+    if not any(row[-1] for row in rows):
+        return Screen(title, heads, tuple(row[:-1] for row in rows), tuple(below))
+    below.append("Beside the floor: the 95 % interval of the difference; what lies below 0 is better beyond doubt.")
+    return Screen(title, (*heads, "beside the floor>"), tuple(rows), tuple(below))
 
 
-def scores(duels: Sequence[Duel], title: str, floor: str) -> Screen:
-    """Return our scores beside the floor's."""
+def scores(duels: Sequence[Duel], title: str, floor: str, ours: str = "") -> Screen:
+    """Return our scores beside the floor's, or those of one model beside another's."""
     rows = []
     for one in duels:
         digits = 2 if max(abs(one.ours), abs(one.floor)) >= 10 else 4
@@ -144,8 +149,9 @@ def scores(duels: Sequence[Duel], title: str, floor: str) -> Screen:
         verdict = {"better": "better", "worse": "worse"}.get(one.verdict, "")
         rows.append((name, *(_number(value, digits) for value in (one.ours, one.floor)), interval, verdict))
     won = [sum(one.verdict == verdict for one in duels) for verdict in ("better", "worse", "no clear difference")]
-    below = (f"{won[0]} better than the floor, {won[1]} worse, {won[2]} too close to call (the 95 % interval of the difference holds 0).",)
-    return Screen(title, ("score", "ours>", f"{floor}>", "difference>", ""), tuple(rows), below)
+    other = floor if ours else "the floor"
+    below = (f"{won[0]} better than {other}, {won[1]} worse, {won[2]} too close to call (the 95 % interval of the difference holds 0).",)
+    return Screen(title, ("score", f"{ours or 'ours'}>", f"{floor}>", "difference>", ""), tuple(rows), below)
 
 
 def _number(value: float, digits: int) -> str:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -72,8 +72,7 @@ class Run:
     @property
     def id(self) -> str:
         """The name of the run: when it started, and the first letters of the sha256 of its content."""
-        digest = hashlib.sha256(_json(self)).hexdigest()
-        return f"{Clock().local(np.array([self.started])).dt.strftime('%Y%m%d-%H%M%S')[0]}-{digest[:8]}"
+        return named(self.started, hashlib.sha256(_json(self)).hexdigest())
 
 
 def record(runs: Path, run: Run) -> Run:
@@ -103,15 +102,31 @@ def show(runs: Path, name: str) -> Run:
     NotFoundError
         When none or more than one begins so.
     """
-    folders = sorted(file.parent for file in runs.glob(f"*/{FILE}"))
-    exact = [folder for folder in folders if folder.name == name] or [folder for folder in folders if folder.name.startswith(name)]
-    if not name or len(exact) != 1:
+    return _read(runs / pick([file.parent.name for file in runs.glob(f"*/{FILE}")], name, "runs") / FILE)
+
+
+def named(instant: int, digest: str) -> str:
+    """Return the id of what was made at an instant: its second in UTC, by which ids sort in time, and eight letters of a sha256."""
+    return f"{Clock().local(np.array([instant])).dt.strftime('%Y%m%d-%H%M%S')[0]}-{digest[:8]}"
+
+
+def pick(ids: Iterable[str], name: str, things: str) -> str:
+    """Return the id that is ``name``, or the only one that begins with it; ``things`` is what the ids are of.
+
+    Raises
+    ------
+    NotFoundError
+        When none or more than one begins so.
+    """
+    known = set(ids)
+    found = sorted(each for each in known if each.startswith(name)) if name not in known else [name]
+    if not name or len(found) != 1:
         raise NotFoundError(
-            f"{len(exact) if name else 'No'} runs have an id that begins with {name!r}.",
-            "One run is needed.",
-            "`whenbuy runs` lists them.",
+            f"{len(found) if name else 'No'} {things} have an id that begins with {name!r}.",
+            "One id is needed, or a beginning that only it has.",
+            f"`whenbuy {things}` lists them.",
         )
-    return _read(exact[0] / FILE)
+    return found[0]
 
 
 def compare(runs: Sequence[Run]) -> pl.DataFrame:

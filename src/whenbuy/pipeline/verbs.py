@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,29 +18,28 @@ from polars.exceptions import PolarsError
 
 from whenbuy.clean import RULES, clean
 from whenbuy.config import FILE, Settings, ShopSettings, SourceSettings
-from whenbuy.core.errors import DamagedError, NotFoundError, UsageError
+from whenbuy.core.errors import AccessError, DamagedError, NotFoundError, UsageError
 from whenbuy.core.history import History
-from whenbuy.evaluate.scores import Duel
+from whenbuy.evaluate.scores import Comparison, Duel
 from whenbuy.features import Feature, Holiday, Payday
 from whenbuy.ingest.read import read as read_source
 from whenbuy.ingest.store import open_log
 from whenbuy.ingest.times import EARLIEST, LATEST
 from whenbuy.pipeline import backtest as backtesting
-from whenbuy.pipeline import bundle, learn, screen, track
-from whenbuy.pipeline.backtest import Backtest
-from whenbuy.pipeline.catalogue import types
+from whenbuy.pipeline import champion, learn, screen, track
 from whenbuy.pipeline.export import require_ending, write_frame
 from whenbuy.pipeline.forecaster import Choice, Forecaster
 from whenbuy.pipeline.intake import FOUND, Say, founding, rules, take_in
+from whenbuy.pipeline.registry import Registry
 from whenbuy.pipeline.screen import Result
 from whenbuy.pipeline.shop import Shop
 
-MODEL: Final = "latest"
 DEMO: Final = "complete_journey"
 """The layout of the demo's data."""
 _SCORES, _CALIBRATION = "scores.parquet", "calibration.parquet"
 _SHOWN: Final = ("auc", "logloss", "ece", "brier")
 """The scores of each horizon that are shown; all of them are kept with the run."""
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _COLUMNS: Final = ("ours", "floor", "difference", "low", "high", "verdict", "better", "definition")
 
 
@@ -96,7 +97,7 @@ def init(
         paths = tuple(str(Path(source).absolute()) for source in sources)
         shop = ShopSettings(folder.resolve().name, timezone or "UTC", currency or "")
         result = _make(folder, Settings(shop, SourceSettings(paths, layout or ""), dict(columns), dict(kinds)), say, now)
-    return replace(result, after=(*result.after, f"Next: whenbuy fit{_at(folder)}"))
+    return replace(result, after=(*result.after, f"Next: whenbuy fit{at(folder)}"))
 
 
 def _make(folder: Path, settings: Settings, say: Say, now: datetime | None = None) -> Result:
@@ -119,39 +120,49 @@ def _read_again(folder: Path, say: Say, now: datetime | None = None) -> Result:
 
 
 def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say) -> Result:
-    """Learn every answer of a shop and keep the models as its latest bundle."""
-    shop, started = _shop(folder), time.time()
+    """Learn every answer of a shop, keep what was learned, and let it answer from now on where it passes the gate.
+
+    Raises
+    ------
+    GateError
+        When it does not: it is kept, and who answered before answers on.
+    """
+    shop, started = find_shop(folder), time.time()
     with shop.writing():
         settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
+        before = Registry(shop.models).champion()  # that this cannot be read is said before the work, not after it
         seed = settings.shop.seed if seed is None else seed
         forecaster = learn.fit(
             history, _moment(history, as_of, say), horizons=settings.shop.horizons, further=_further(settings), seed=seed,
             closed=settings.calendar.closed, say=say,
         )  # fmt: skip
-        bundle.save(shop.models / MODEL, forecaster, {"zone": history.clock.zone, "known_until": forecaster.known_until})
-        scores = {f"{choice.answer}/{choice.model}": (choice.value, float("nan"), float("nan")) for choice in forecaster.choices}
+        scores = {f"{choice.answer}/{choice.model}": (choice.value, choice.low, choice.high) for choice in forecaster.choices}
         run = _record(shop, settings, history, "fit", forecaster, scores, (forecaster.known_until,), seed, started)
+        id = champion.keep(shop, forecaster, run, history.clock.zone)
+        if before not in (None, id):
+            say("comparing with the champion")
+        promoted, words = champion.succeed(shop, id, forecaster, history)
     known = history.clock.show(forecaster.known_until)
     facts = {
-        "model": str(shop.models / MODEL), "known_until": known, "run": run.id, "chosen": _chosen(forecaster),
-        "notes": list(forecaster.notes),
+        "model": str(shop.models / id), "id": id, "promoted": promoted, "gate": list(words), "known_until": known, "run": run.id,
+        "chosen": _chosen(forecaster), "notes": list(forecaster.notes),
     }  # fmt: skip
-    learned = f"Learned from what was known before {known}, in {time.time() - started:.0f} s. Next: whenbuy predict{_at(folder)}"
-    table = _choices(forecaster.choices)
-    return Result(facts, table, "choices", (screen.choices(forecaster.choices),), after=(*forecaster.notes, learned))
+    learned = f"Learned from what was known before {known}, in {time.time() - started:.0f} s. Next: whenbuy predict{at(folder)}"
+    table = choice_table(forecaster.choices)
+    return Result(facts, table, "choices", (screen.choices(forecaster.choices),), after=(*forecaster.notes, *words, learned))
 
 
 def backtest(folder: Path | None, as_of: str | None, *, weeks: int, say: Say) -> Result:
     """Score forecasts of the last weeks beside the floor's, and keep the scores for the report."""
-    shop, started = _shop(folder), time.time()
+    shop, started = find_shop(folder), time.time()
     with shop.writing():
         settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
         found = backtesting.backtest(
             history, _moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=_further(settings),
             seed=settings.shop.seed, closed=settings.calendar.closed, say=say,
         )  # fmt: skip
-        duels = _shown(found)
-        table = _scores(found, [duel.name for duel in duels])
+        duels = shown(found.comparison, found.ours.horizons)
+        table = score_table(found.comparison, [duel.name for duel in duels])
         write_frame(table, shop.reports / _SCORES)
         write_frame(found.calibration(), shop.reports / _CALIBRATION)
         scores = {row.name: (row.ours, float("nan"), float("nan")) for row in found.comparison.rows}
@@ -173,21 +184,35 @@ def predict(folder: Path | None, as_of: str | None, *, users: Iterable[str] | No
     """Forecast with the latest models; everybody's forecast as of the log's end is kept as forecasts/latest.parquet too."""
     if out is not None:
         require_ending(out)
-    shop, named = _shop(folder), None if users is None else list(users)
-    settings, forecaster, history = shop.settings(RULES), _model(shop), open_log(shop.log)
-    outlook = forecaster.predict(history, _moment(history, as_of, say), named)
-    frame = outlook.frame()
-    latest = shop.forecasts / "latest.parquet" if named is None and as_of is None else None
-    files = [path for path in (latest, out) if path is not None]
+    shop, named = find_shop(folder), None if users is None else list(users)
+    settings, history = shop.settings(RULES), open_log(shop.log)
+    instant = _moment(history, as_of, say)
+    id, forecaster = champion.answering(shop, instant)
+    outlook = forecaster.predict(history, instant, named)
+    frame, files = outlook.frame(), [] if out is None else [out]
     for path in files:
         write_frame(frame, path)
+    if named is None and as_of is None and _kept(frame, shop.forecasts / "latest.parquet", say):
+        files.insert(0, shop.forecasts / "latest.parquet")
     moment = history.clock.show(int(outlook.keys.cutoff[0]))
-    facts = {"as_of": moment, "customers": len(frame), "files": [str(path) for path in files]}
+    facts = {"as_of": moment, "model": id, "customers": len(frame), "files": [str(path) for path in files]}
     after = [*_strangers(history, named or []), *(f"{len(frame):,} forecasts as of {moment} are in {path}" for path in files)]
     if out is not None:
         return Result(facts, after=tuple(after))
     page = screen.customers(outlook, history, settings.shop.currency, named=named is not None)
     return Result(facts, frame, "forecasts", (page,), after=tuple(after))
+
+
+def _kept(frame: pl.DataFrame, path: Path, say: Say) -> bool:
+    """Return whether the shop's copy could be kept. Where nobody may write to the shop the forecast goes where it was asked for alone."""
+    try:
+        write_frame(frame, path)
+    except AccessError as error:
+        if getattr(error.__cause__, "errno", None) not in _FORBIDDEN:
+            raise
+        say(f"Not kept as {path}, since nobody may write there.")
+        return False
+    return True
 
 
 def _strangers(history: History, named: Sequence[str]) -> list[str]:
@@ -204,8 +229,8 @@ def report(folder: Path | None, *, say: Say) -> Result:
     from whenbuy.pipeline.report import SCORES, Findings
     from whenbuy.pipeline.report import write as write_report
 
-    shop = _shop(folder)
-    settings, history, forecaster = shop.settings(RULES), open_log(shop.log), _model(shop)
+    shop = find_shop(folder)
+    settings, history, forecaster = shop.settings(RULES), open_log(shop.log), champion.answering(shop)[1]
     say("forecasting everybody")
     outlook = forecaster.predict(history)
     found = _stored(shop.quarantine / FOUND, lambda path: json.loads(path.read_text("utf-8")), "init") or {}
@@ -216,7 +241,7 @@ def report(folder: Path | None, *, say: Say) -> Result:
         reading=tuple(found.get("reading", ())), calibration=calibration,
     )  # fmt: skip
     path = write_report(findings, shop.reports / "index.html")
-    unscored = () if scores is not None else (f"It has no scores yet: run `whenbuy backtest{_at(folder)}` first for those.",)
+    unscored = () if scores is not None else (f"It has no scores yet: run `whenbuy backtest{at(folder)}` first for those.",)
     return Result({"report": str(path), "customers": len(outlook)}, line=str(path), after=unscored)
 
 
@@ -250,8 +275,8 @@ def demo(folder: Path, *, say: Say) -> Result:
         scored.table, "scores", (*scored.screens, *forecast.screens),
         after=(
             f"Done in {time.process_time() - started:.0f} CPU seconds. Open {page.line}, then try:",
-            f"  whenbuy predict {shlex.quote(user)}{_at(folder)}",
-            f"  whenbuy predict --out forecasts.csv{_at(folder)}",
+            f"  whenbuy predict {shlex.quote(user)}{at(folder)}",
+            f"  whenbuy predict --out forecasts.csv{at(folder)}",
             "  whenbuy init your-events.csv --shop my-shop",
         ),
     )  # fmt: skip
@@ -260,14 +285,14 @@ def demo(folder: Path, *, say: Say) -> Result:
 # ------------------------------------------------------------------------------------------- what they share
 
 
-def _shop(folder: Path | None) -> Shop:
+def find_shop(folder: Path | None) -> Shop:
     """Return the shop at a folder or above it; where one was named that does not exist, nothing above it is taken instead."""
     if folder is not None and not folder.is_dir():
         raise NotFoundError(f"There is no folder {folder}.", "A shop is a folder with a whenbuy.toml.", "Make one with `whenbuy init`.")
     return Shop.find(folder or Path.cwd())
 
 
-def _at(folder: Path | None) -> str:
+def at(folder: Path | None) -> str:
     """Return how a command names this shop: not at all from inside."""
     return "" if folder is None or folder.resolve() == Path.cwd() else f" --shop {shlex.quote(str(folder))}"
 
@@ -285,18 +310,6 @@ def _moment(history: History, as_of: str | None, say: Say) -> int | None:
     if instant > history.end:
         say(f"The log ends on {history.clock.show(history.end)}: what came between then and {as_of} is not known, and counts as silence.")
     return instant
-
-
-def _model(shop: Shop) -> Forecaster:
-    try:
-        forecaster, _ = bundle.load(shop.models / MODEL, types())
-    except NotFoundError:
-        raise NotFoundError(f"{shop.folder} has no model yet.", "A forecast needs one.", "Run `whenbuy fit` there first.") from None
-    if not isinstance(forecaster, Forecaster):
-        raise DamagedError(
-            f"{shop.models / MODEL} holds a {type(forecaster).__name__}.", "A forecaster is needed.", "Run `whenbuy fit` again."
-        )
-    return forecaster
 
 
 def _stored(path: Path, parse: Callable[[Path], Any], verb: str) -> Any:
@@ -347,23 +360,31 @@ def _sentences(forecaster: Forecaster) -> dict[str, str]:
     return said
 
 
-def _choices(choices: Iterable[Choice]) -> pl.DataFrame:
-    rows = [(c.answer, c.model, c.score, None if c.value != c.value else c.value, c.chosen, c.note) for c in choices]
-    return pl.DataFrame(rows, ["answer", "model", "score", "value", "chosen", "note"], orient="row", infer_schema_length=None)
+def choice_table(choices: Iterable[Choice]) -> pl.DataFrame:
+    """Return how every candidate fared, a row each."""
+    rows = [(c.answer, c.model, c.score, *map(_known, (c.value, c.low, c.high)), c.floor, c.chosen, c.note) for c in choices]
+    names = ["answer", "model", "score", "value", "low", "high", "floor", "chosen", "note"]
+    return pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
 
 
-def _shown(found: Backtest) -> list[Duel]:
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def shown(comparison: Comparison, days: Iterable[float]) -> list[Duel]:
     """Return the scores that a person reads, in their order."""
-    horizons = [f"{days:g}d" for days in found.ours.horizons]
+    horizons = [f"{each:g}d" for each in days]
     wanted = [f"{score}_{days}" for days in horizons for score in _SHOWN]
     wanted += [f"ibs_{horizons[-1]}", "c_index", f"mae_{horizons[-1]}", "coverage_80", "orders_rmse", "orders_bias"]
     wanted += ["amount_rmse", "amount_mae", "amount_bias", "amount_coverage_80"]
-    scored = {row.name: row for row in found.comparison.rows}
+    scored = {row.name: row for row in comparison.rows}
     return [scored[name] for name in wanted if name in scored]
 
 
-def _scores(found: Backtest, names: Sequence[str]) -> pl.DataFrame:
-    """Return one row per answer and score, ours beside the floor's."""
-    rows = pl.DataFrame({"name": names}).join(found.comparison.frame(), on="name", maintain_order="left")
+def score_table(comparison: Comparison, names: Sequence[str], called: tuple[str, str] = ("ours", "floor")) -> pl.DataFrame:
+    """Return one row per answer and score, ours beside the floor's; the two columns may be called otherwise."""
+    rows = pl.DataFrame({"name": names}).join(comparison.frame(), on="name", maintain_order="left")
     answer = pl.col("name").str.extract("^(orders|amount)_").fill_null("purchase")
-    return rows.select(answer.alias("answer"), pl.col("name").alias("score"), *_COLUMNS)
+    return rows.select(answer.alias("answer"), pl.col("name").alias("score"), *_COLUMNS).rename(
+        dict(zip(("ours", "floor"), called, strict=True))
+    )

@@ -1,5 +1,6 @@
 """Bundles: what comes back is what was saved; everything else is refused before it is parsed."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,10 +17,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from whenbuy.clean.nearest import NearestRows
+from whenbuy.clean.strange import Isolation, LocalOutliers
 from whenbuy.core.errors import AccessError, DamagedError, InputError, NotFoundError, WhenbuyError
+from whenbuy.core.examples import Table
 from whenbuy.core.log import Dictionary
-from whenbuy.pipeline import bundle
+from whenbuy.ingest.simulate import simulate
+from whenbuy.models.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.buy_till_you_die import BgNbd
+from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.hazard import PooledLogistic
+from whenbuy.models.rolled_counts import RolledCounts, RolledCountsModel
+from whenbuy.pipeline import bundle, learn
 from whenbuy.pipeline.bundle import load, save, verify
+from whenbuy.pipeline.catalogue import types
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,34 +107,70 @@ class Forbidden(AssertionError):
     pass
 
 
-def test_ten_thousand_one_byte_changes_are_refused_before_anything_is_parsed(folder, monkeypatch):
-    """Every byte of the manifest and of the small files, and random places of the rest. No parser may see a changed file."""
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A bundle as `whenbuy fit` makes it, in memory where the system can."""
+    memory = Path("/dev/shm")
+    home = Path(tempfile.mkdtemp(dir=memory)) if memory.is_dir() and os.access(memory, os.W_OK) else tmp_path_factory.mktemp("learned")
+    history = simulate(200, 120, 8).history
+    save(home / "m", learn.fit(history, horizons=(7, 14), candidates=several), {"zone": "UTC", "horizons": [7, 14]})
+    yield home / "m"
+    shutil.rmtree(home)
+
+
+def several(answer, grid):
+    """Learners whose models hold arrays, mappings, texts and models inside models."""
+    if answer == "amount":
+        return (GlobalMean(), OwnMean())
+    floor = PoissonRate(grid.days)
+    if answer == "orders":
+        return (floor, BgNbd(grid.days))
+    return (KaplanMeier(grid.days), PooledLogistic(grid.days, grid.step_days, rich=True, max_rows=5_000))
+
+
+def only(whole):
+    """A JSON parser that reads this text and no other."""
+
+    def loads(data, *_, **__):
+        if bytes(data) != whole:
+            raise Forbidden
+        return json.JSONDecoder().decode(bytes(data).decode())
+
+    return loads
+
+
+def test_ten_thousand_one_byte_changes_and_cuts_are_refused_before_anything_is_parsed(learned, monkeypatch):
+    """Places of every file in turn, the seals and headers all of them. No parser may see a byte of a changed file."""
 
     def parser(*_, **__):
         raise Forbidden
 
     import safetensors.numpy
 
+    whole = files(learned)
     monkeypatch.setattr(safetensors.numpy, "load", parser)
     monkeypatch.setattr(bundle, "decode", parser)
-    rng = np.random.default_rng(0)
-    whole = files(folder)
-    total = sum(map(len, whole.values()))
-    assert total < 10_000
-    refused = 0
+    monkeypatch.setattr(bundle.json, "loads", only(whole["manifest.json"]))
+    rng, refused = np.random.default_rng(0), 0
     for name, data in whole.items():
-        places = [*range(len(data)), *rng.integers(0, len(data), 10_000 * len(data) // total).tolist()]
+        size = len(data)
+        places = [*range(min(size, 1_000)), *range(max(0, size - 200), size), *rng.integers(0, size, 3_000).tolist()]
+        handle = os.open(learned / name, os.O_WRONLY)
         for place in places:
-            changed = bytearray(data)
-            changed[place] ^= int(rng.integers(1, 256))
-            (folder / name).write_bytes(changed)
+            os.pwrite(handle, bytes([data[place] ^ int(rng.integers(1, 256))]), place)
             with pytest.raises(DamagedError):
-                load(folder, TYPES)
+                verify(learned)
+            os.pwrite(handle, data[place : place + 1], place)
             refused += 1
-        (folder / name).write_bytes(data)
+        for cut in [*range(20), *range(size - 20, size), *rng.integers(0, size, 300).tolist()]:
+            os.ftruncate(handle, cut)
+            with pytest.raises(DamagedError):
+                load(learned, types())
+            os.pwrite(handle, data[cut:], cut)
+        os.close(handle)
     assert refused > 10_000
     with pytest.raises(Forbidden):
-        load(folder, TYPES)  # whole again: now it is parsed
+        load(learned, types())  # whole again: now it is parsed
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.json", "arrays.safetensors"])
@@ -154,6 +202,25 @@ def test_a_pipe_is_not_waited_for(folder):
         load(folder, TYPES)
 
 
+@pytest.mark.skipif(not hasattr(os, "mknod"), reason="needs device files")
+@pytest.mark.parametrize("name", ["manifest.json", "model.json"])
+def test_a_device_is_not_read(folder, name):
+    (folder / name).unlink()
+    try:
+        os.mknod(folder / name, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # endless zeros
+    except PermissionError:
+        (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(DamagedError, match="plain file"):
+        load(folder, TYPES)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.json", "arrays.safetensors"])
+def test_a_huge_file_is_not_read(folder, name):
+    os.truncate(folder / name, 1 << 42)
+    with pytest.raises(DamagedError, match="longer than what was written"):
+        load(folder, TYPES)
+
+
 def test_further_files_are_refused(folder):
     (folder / "extra.py").write_text("print('hello')")
     with pytest.raises(DamagedError, match=r"extra\.py"):
@@ -171,7 +238,7 @@ def reseal(folder, change):
     content = json.loads((folder / "manifest.json").read_bytes())
     del content["sha256"]
     change(content)
-    (folder / "manifest.json").write_bytes(bundle._seal(content))
+    (folder / "manifest.json").write_bytes(bundle.sealed(content))
 
 
 @pytest.mark.parametrize("name", ["../m/model.json", "/etc/passwd", "model.json/../model.json", "a\0b", "C:\\x", "..", "", "model.json "])
@@ -194,6 +261,10 @@ def test_a_sealed_manifest_cannot_name_other_places(folder, name):
         lambda c: c.update(about=3),
         lambda c: c["files"].update({"model.json": [1 << 40, "0" * 64]}),
         lambda c: c["files"].update({"model.json": [-1, "0" * 64]}),
+        lambda c: c["files"].update({"model.json": [1e300, "0" * 64]}),
+        lambda c: c["files"].update({"model.json": "ab"}),
+        lambda c: c.update(about=json.loads("[" * 900 + "]" * 900)),
+        lambda c: c.update(format=float("inf")),
     ],
 )
 def test_a_sealed_manifest_that_makes_no_sense_is_refused(folder, change):
@@ -241,6 +312,187 @@ def test_hashed_arrays_that_are_none_are_refused(folder):
         put(folder, "arrays.safetensors", data)
         with pytest.raises(DamagedError):
             load(folder, TYPES)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"tuple":[', b'{"type":"Outer","fields":{"inner":', b'{"mapping":[["a",'])
+def test_deep_nesting_makes_nothing(folder, opening):
+    closing = {b"[": b"]", b'{"tuple":[': b"]}", b'{"type":"Outer","fields":{"inner":': b"}}", b'{"mapping":[["a",': b"]]}"}[opening]
+    for depth in (300, 900, 100_000):
+        put(folder, "model.json", opening * depth + b"0" + closing * depth)
+        with contextlib.suppress(DamagedError):
+            assert not isinstance(load(folder, TYPES)[0], Outer)
+
+
+def stored(folder):
+    """The model of a bundle as plain data and arrays."""
+    from safetensors.numpy import load_file
+
+    return json.loads((folder / "model.json").read_bytes()), load_file(folder / "arrays.safetensors")
+
+
+def test_an_array_of_other_numbers_is_refused(learned, tmp_path):
+    """A sealed bundle whose array is of another type would make compiled loops compile anew, or read other bytes."""
+    from safetensors.numpy import save as packed
+
+    _, arrays = stored(learned)
+    assert len(arrays) > 3
+    for path in arrays:
+        for wrong in (np.float16, np.float32, np.int8, np.int64, np.uint64, np.bool_):
+            if arrays[path].dtype == wrong:
+                continue
+            folder = Path(shutil.copytree(learned, tmp_path / "m", dirs_exist_ok=True))
+            put(folder, "arrays.safetensors", packed({**arrays, path: arrays[path].astype(wrong)}))
+            with pytest.raises(DamagedError):
+                load(folder, types())
+
+
+def lies(array):
+    """Yield arrays of the same type of numbers that do not belong where this one stood."""
+    yield from (array[:0], array[:-1], np.concatenate([array, array]), array[None])
+    if array.dtype.kind == "i":
+        yield from (np.full_like(array, value) for value in (-7, np.iinfo(array.dtype).min, np.iinfo(array.dtype).max, len(array)))
+
+
+@pytest.mark.parametrize("kind", ["rolled", "isolation", "outliers", "lenders"])
+def test_a_compiled_loop_never_reads_beside_its_arrays(tmp_path, kind):
+    """Compiled loops do not check their places: a sealed model whose arrays do not belong together is refused when it is made."""
+    from safetensors.numpy import save as packed
+
+    rng = np.random.default_rng(0)
+    table = Table(("a", "b"), rng.normal(size=(80, 2)).astype(np.float32))
+    made = {
+        "rolled": lambda: RolledCountsModel(RolledCounts((1.0, 2.0)), 1.0, 1.0, np.ones(20), 0.0, 1.0, np.ones(3), 0),
+        "isolation": lambda: Isolation(trees=5, rows=32).fit(table),
+        "outliers": lambda: LocalOutliers(neighbours=5).fit(table),
+        "lenders": lambda: NearestRows.of(table.values.astype(float), np.array([0, 1]), np.array([3, 3]), 50, 0),
+    }[kind]()
+    save(tmp_path / "m", made, {})
+    _, arrays = stored(tmp_path / "m")
+    known = {**types(), "NearestRows": NearestRows}
+    # other trees, trees that are leaves, or other numbers of neighbours are another model and no lie
+    harmless = {("isolation", ".left"): 2, ("isolation", ".root"): 4, ("lenders", ".neighbours"): 2}
+    for path, array in arrays.items():
+        accepted = 0
+        for lie in lies(array):
+            put(tmp_path / "m", "arrays.safetensors", packed({**arrays, path: np.ascontiguousarray(lie)}))
+            with contextlib.suppress(DamagedError):
+                load(tmp_path / "m", known)
+                accepted += 1
+        if (kind, path) != ("lenders", ".rows"):  # fewer or more stored rows lend as well
+            assert accepted <= harmless.get((kind, path), 0), path
+
+
+WRONG = (None, True, -1, 2**70, 1.5, "text", {"tuple": []}, {"mapping": []}, {"array": ".features"}, {"type": "Choice", "fields": {}})
+
+
+def inside(plain, path=()):
+    """Yield the path of every part."""
+    yield path
+    for name, part in plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ():
+        yield from inside(part, (*path, name))
+
+
+def changed(plain, path, value):
+    if not path:
+        return value
+    copy = plain.copy()
+    copy[path[0]] = changed(plain[path[0]], path[1:], value)
+    return copy
+
+
+def test_what_is_not_what_a_field_holds_is_refused_or_can_do_no_harm(learned, tmp_path):
+    """Any part of a sealed model replaced by anything: it is refused with words, or is a forecaster still; nothing else ever happens."""
+    plain, _ = stored(learned)
+    folder = Path(shutil.copytree(learned, tmp_path / "m"))
+    places, rng, refused = list(inside(plain)), np.random.default_rng(0), 0
+    for place in rng.permutation(len(places))[:300]:
+        put(folder, "model.json", json.dumps(changed(plain, places[place], WRONG[int(rng.integers(len(WRONG)))])).encode())
+        try:
+            load(folder, types())
+        except DamagedError:
+            refused += 1
+    assert refused > 200
+
+
+HOSTILE = """
+    import json, os, sys
+    from pathlib import Path
+    sys.path[:0] = {path!r}
+    from hashlib import sha256
+    from whenbuy.core.codec import allowed
+    from whenbuy.core.errors import WhenbuyError
+    from whenbuy.pipeline import bundle
+    from whenbuy.pipeline.catalogue import types
+    home, known = Path(sys.argv[1]), types()
+    for kind in known.values():
+        allowed(kind)
+    folders = sorted(home.iterdir())
+    bundle.load(folders[0], known)  # imports what loading imports
+    seen, inside = [], None
+    def watch(event, arguments):
+        if inside is None:
+            return
+        if event in ("open", "os.listdir", "os.scandir"):
+            place = str(arguments[0])
+            if isinstance(arguments[0], int):
+                return  # a handle that is open already
+            reading = event != "open" or not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            if reading and (place == str(inside) or Path(place).parent == inside):
+                return
+        seen.append((str(inside), event, str(arguments)[:200]))
+    sys.addaudithook(watch)
+    ends = []
+    for folder in folders:
+        inside = folder
+        try:
+            bundle.load(folder, known)
+            end = "whole"
+        except WhenbuyError as error:
+            end = type(error).__name__
+        inside = None
+        ends.append((folder.name, end))
+    print(json.dumps([ends, seen]))
+"""
+
+
+def test_hostile_bundles_open_nothing_run_nothing_and_call_nobody(learned, tmp_path):
+    """Python's own audit events while bundles are read: their three files are opened for reading, and nothing else happens."""
+    plain, _ = stored(learned)
+    home, secret = tmp_path / "bundles", tmp_path / "secret"
+    secret.write_text("secret")
+    models = {
+        "popen": {"type": "Popen", "fields": {"args": ["touch", str(tmp_path / "made")]}},
+        "builtin": {"type": "eval", "fields": {"source": "__import__('os').system('id')"}},
+        "module": {"type": "os.system", "fields": {"command": "id"}},
+        "reduce": {"__reduce__": ["os.system", ["id"]]},
+        "file": {"array": str(secret)},
+        "up": {"array": "../../secret"},
+        "class": changed(plain, ("type",), "Forecaster.__class__"),
+        "deep": json.loads("[" * 900 + "]" * 900),
+    }
+    bodies = {f"3-{name}": json.dumps(model).encode() for name, model in models.items()}
+    bodies |= {"3-pickle": b"\x80\x04cos\nsystem\n(S'id'\ntR.", "3-bomb": b"[" * 10**6, "3-number": b"9" * 10**5}
+    for name, data in bodies.items():
+        put(Path(shutil.copytree(learned, home / name)), "model.json", data)
+    for name, data in {"4-pickle": b"\x80\x04.", "4-header": b"\xff" * 8 + b"{}", "4-npy": b"\x93NUMPY\x01\x00v\x00{'descr': 'O'}"}.items():
+        put(Path(shutil.copytree(learned, home / name)), "arrays.safetensors", data)
+    for name in ("../../secret", str(secret), "model.json/../../../secret", "\\\\host\\share", "file://x", "C:\\x", "a\0b"):
+        folder = Path(shutil.copytree(learned, home / f"5-{sha256(name.encode()).hexdigest()[:8]}"))
+        reseal(folder, lambda content, name=name: content["files"].update({name: content["files"].pop("model.json")}))
+    for step, target in enumerate((secret, "/etc/passwd", "/dev/zero", "/proc/self/mem", "manifest.json")):
+        folder = Path(shutil.copytree(learned, home / f"6-{step}"))
+        (folder / "model.json").unlink()
+        (folder / "model.json").symlink_to(target)
+    shutil.copytree(learned, home / "0-whole")
+    source = tmp_path / "hostile.py"
+    source.write_text(textwrap.dedent(HOSTILE).format(path=[str(Path.cwd()), *(path for path in sys.path if path)]))
+    done = subprocess.run([sys.executable, str(source), str(home)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    ends, seen = json.loads(done.stdout)
+    assert seen == []
+    assert [end for name, end in ends if name == "0-whole"] == ["whole"]
+    assert {end for name, end in ends if name[0] in "3456"} == {"DamagedError"}
+    assert not (tmp_path / "made").exists()
 
 
 def test_only_named_types_are_made(folder):
