@@ -113,7 +113,7 @@ class Forecaster:
     def answer(self, history: History, keys: Keys, *, in_sample: bool = False) -> Outlook:
         """Return every answer for these keys, in their order."""
         refuse_leak(self.known_until, keys, in_sample=in_sample)
-        parts = [self._answer(history, part, in_sample=in_sample) for part in keys.chunks(CHUNK)]
+        parts = [self._answer(history, part, in_sample=in_sample) for part in (keys.chunks(CHUNK) if len(keys) else [keys])]
         return Outlook(keys, {name: _joined(keys, [part[name] for part in parts]) for name in parts[0]}, self.horizons)
 
     def _answer(self, history: History, keys: Keys, *, in_sample: bool) -> dict[str, Forecast]:
