@@ -1,9 +1,9 @@
-"""Features of the calendar: of the shop-local day in which the past is read, and of nothing else."""
+"""Features of the calendar: of the shop-local day in which the past is read."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, Literal
 
@@ -11,7 +11,11 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.errors import SettingsError
-from whenbuy.features.program import Builder, ByDay
+from whenbuy.features.builder import Builder
+from whenbuy.features.folds import Decayed
+from whenbuy.features.local import PARTS
+from whenbuy.features.program import ByDay
+from whenbuy.features.totals import Count, Orders, Sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,33 @@ class Holiday:
             raise SettingsError(
                 f"The holidays {self.dates} were given.", "A holiday is an ISO date such as '2017-12-25'.", "Write it that way."
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Weekdays:
+    """A number for each weekday, seven columns from that of today on: today's weekday, tomorrow's, …, that of six days ahead.
+
+    Columns that turn with the day say the same on every day of the week, so a learner needs no week of its own for each.
+    """
+
+    of: Orders | Count | Sum | Decayed
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.of.where is not None:
+            raise SettingsError(f"Weekdays of {self.of.name!r} were asked for.", "It has a filter already.", "Give it without one.")
+        object.__setattr__(self, "name", self.name or f"{self.of.name}_on_weekday")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(f"{self.name}_in_{days}d" for days in range(7))
+
+    def measure(self, to: Builder) -> None:
+        """Declare itself to a program that is being built."""
+        for name, weekday in zip(self.columns, PARTS["weekday"], strict=True):
+            replace(self.of, where=("weekday", weekday), name=name).measure(to)
+        to.turned()
 
 
 def _weekday(days: Ints, wave: Literal["sin", "cos"]) -> Floats:

@@ -22,11 +22,11 @@ HEAVY: Final = 4096
 COUNT, SUM, KNOWN, SQUARE = 0, 1, 2, 3
 """Lanes: events; the sum of a column; events in which it is known; the sum of its squares (two lanes: multiples of 2**32, and the rest)."""
 
-LATEST, EARLIEST, FIRST, LAST, LAST_NAME, HEAD, LINE, FIRST_HEAD, FIRST_LINE, GAP, DECAY = range(11)
+LATEST, EARLIEST, FIRST, LAST, LAST_NAME, HEAD, LINE, FIRST_HEAD, FIRST_LINE, GAP, DECAY, DECAY_SUM, BIG_HEAD, BIG_LINE = range(14)
 """Folds: greatest and least time; first and last known number; last known name; sum over the last order and over the first one (its head,
-its further lines); gaps; a decayed count."""
+its further lines); gaps; a decayed count; a decayed sum; orders above the mean of those before (their heads, their further lines)."""
 
-RATIO, DEVIATION, REPEATS, SINCE, VALUE, NAME, GAP_MEAN, GAP_DEVIATION, GAP_LAST, DECAYED = range(10)
+RATIO, DEVIATION, REPEATS, SINCE, VALUE, NAME, GAP_MEAN, GAP_DEVIATION, GAP_LAST, DECAYED, BIG_SINCE, BIG_SHARE = range(12)
 """Ways to read a feature; plain totals are read before them."""
 
 ZERO, PLUS, MINUS = cast("int", np.int64(0)), cast("int", np.int64(1)), cast("int", np.int64(-1))
@@ -224,10 +224,13 @@ def fold(  # noqa: C901 - one loop: a call per event would cost more than what i
                     state[row, slot] = max(old, instant)
                 elif action == EARLIEST:
                     state[row, slot] = instant if old == MISSING else min(old, instant)
-                elif action == DECAY:
-                    decay = folds[step, 5]
-                    state[row, slot] = max(old, instant)
-                    decays[row, decay] = decayed(decays[row, decay], old, instant, halflives[decay])
+                elif action >= BIG_HEAD:
+                    basket(state, row, slot, action == BIG_HEAD, instant, values[folds[step, 2], event])
+                elif action >= DECAY:
+                    decay, weight = folds[step, 5], values[folds[step, 2], event] if action == DECAY_SUM else 1
+                    if weight != MISSING:
+                        state[row, slot] = max(old, instant)
+                        decays[row, decay] = decayed(decays[row, decay], float(weight), old, instant, halflives[decay])
                 elif action == GAP:
                     state[row, slot] = max(old, instant)
                     if old != MISSING:
@@ -248,13 +251,15 @@ def fold(  # noqa: C901 - one loop: a call per event would cost more than what i
 
 
 @kernel
-def decayed(count: float, reference: int, time: int, halflife: float) -> float:
-    """Return a decayed count as it stands after one more event, at the latest time; a late event enters with what is left of it by then."""
+def decayed(total: float, weight: float, reference: int, time: int, halflife: float) -> float:
+    """Return a decayed total as it stands after one more event, at the latest time; a late event enters with what is left of it by then."""
     if reference == MISSING:
-        return 1.0
-    if time >= reference:
-        return count * halve(float(time - reference) / halflife) + 1.0
-    return count + halve(float(reference - time) / halflife)
+        return weight
+    if time == reference:
+        return total + weight
+    if time > reference:
+        return total * halve(float(time - reference) / halflife) + weight
+    return total + weight * halve(float(reference - time) / halflife)
 
 
 @kernel
@@ -263,6 +268,32 @@ def joined(old: int, value: int) -> int:
     if value == MISSING:
         return old
     return value if old == MISSING else old + value
+
+
+@kernel
+def basket(state: Ints, row: int, slot: int, head: bool, instant: int, value: int) -> None:
+    """Fold one line into the orders above the mean of those before them.
+
+    The six slots: time and sum of the order that is open, number and sum of those before it, latest time and number of the big ones among
+    these. A line before the first head belongs to no order.
+    """
+    if head:
+        worth = state[row, slot + 1]
+        if worth != MISSING:
+            if outweighs(worth, state[row, slot + 2], state[row, slot + 3]):
+                state[row, slot + 4] = max(state[row, slot + 4], state[row, slot])
+                state[row, slot + 5] += 1
+            state[row, slot + 2] += 1
+            state[row, slot + 3] += worth
+        state[row, slot], state[row, slot + 1] = instant, value
+    elif state[row, slot] != MISSING:
+        state[row, slot + 1] = joined(state[row, slot + 1], value)
+
+
+@kernel
+def outweighs(worth: int, n: int, total: int) -> bool:
+    """Return whether a number is above the mean of n others; never where there is none."""
+    return n > 0 and float(worth) * float(n) > float(total)
 
 
 @kernel
@@ -297,6 +328,19 @@ def _of_gaps(way: int, n: int, total: int, high: int, low: int, last: int) -> fl
     if way == GAP_DEVIATION:
         return deviation(n, total, high, low) / _MS_PER_DAY
     return float(last) / _MS_PER_DAY  # GAP_LAST
+
+
+@kernel
+def _of_orders(way: int, state: Ints, row: int, slot: int, at: int) -> float:
+    """Return a feature of the big orders, the open one among them."""
+    n, last, big = state[row, slot + 2], state[row, slot + 4], state[row, slot + 5]
+    if state[row, slot + 1] != MISSING:
+        if outweighs(state[row, slot + 1], n, state[row, slot + 3]):
+            last, big = max(last, state[row, slot]), big + 1
+        n += 1
+    if way == BIG_SINCE:
+        return math.nan if last == MISSING else float(at - last) / float(DAY)
+    return math.nan if n == 0 else float(big) / float(n)
 
 
 @kernel
@@ -339,6 +383,8 @@ def read_rest(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instant
                 known = _of_totals(way, totals[row, a], totals[row, b], totals[row, c], totals[row, d], factor, other)
             elif way in (GAP_MEAN, GAP_DEVIATION, GAP_LAST):
                 known = _of_gaps(way, state[row, a + 1], state[row, a + 2], state[row, a + 3], state[row, a + 4], state[row, a + 5])
+            elif way >= BIG_SINCE:
+                known = _of_orders(way, state, row, a, at[key])
             elif way == NAME:
                 known = math.nan if state[row, a] == MISSING else float(names[b + state[row, a]] if state[row, a] < c else d)
             else:

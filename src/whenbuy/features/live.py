@@ -11,6 +11,7 @@ from whenbuy.core.arrays import MISSING, Ints, Singles
 from whenbuy.core.errors import DamagedError, LeakError, UsageError
 from whenbuy.features import ring
 from whenbuy.features.lanes import pack
+from whenbuy.features.local import part_of, part_of_one, steady
 from whenbuy.features.program import Program
 
 _CHUNK: Final = 1 << 17
@@ -50,9 +51,12 @@ class Live:
             self._users, self._memory = np.array(arrays["users"], np.int64), np.array(arrays["memory"], np.int64)
         if self._users.shape[1:] != (width,):
             raise DamagedError("A live state does not fit this spec.", "It was taken under another one.", "Feed the log again.")
-        self._event = np.zeros(3 + len(program.columns), np.int64)
+        self._width = len(program.columns) + len(program.parts)
+        self._event = np.zeros(3 + self._width, np.int64)
+        self._steady: tuple[int, int, int] = (0, 0, 0)
         self._day: tuple[int, int] = (0, 0)
         self._calendar = np.empty((1, len(program.names)), np.float32)
+        self._turn = np.arange(len(program.names))
 
     def __len__(self) -> int:
         return len(self._users)
@@ -87,7 +91,10 @@ class Live:
         if user >= len(self._users):
             self._admit(user + 1)
         event = self._event
-        event[0], event[1], event[2], event[3:] = known_at, time, kind, values
+        columns = 3 + len(self.program.columns)
+        event[0], event[1], event[2], event[3:columns] = known_at, time, kind, values
+        if self.program.parts:
+            self._tell_parts(min(known_at, time), event[columns:])
         while (done := ring.update(self._integers, self._reals, self._users, self._memory, user, event)) == ring.FULL:
             self._grow()
         if done == ring.BACKWARD:
@@ -116,8 +123,17 @@ class Live:
             if done == ring.BACKWARD:
                 raise _out_of_order()
 
-    def read(self, user: int, at: int) -> Singles:
+    def read(self, user: int, at: int, cutoff: int | None = None) -> Singles:
         """Return the features of one user as of an instant (one per name).
+
+        Parameters
+        ----------
+        user
+            Her code.
+        at
+            The instant.
+        cutoff
+            What the shop announces at or after it is not known yet; the instant itself, unless a silence is looked into.
 
         Raises
         ------
@@ -127,22 +143,35 @@ class Live:
         if user >= len(self._users):
             self._admit(user + 1)
         out: Singles = self._by_day(at).copy()
-        done = ring.read(self._integers, self._reals, self._users, self._memory, user, len(self.program.columns), at, out)
+        done = ring.read(self._integers, self._reals, self._users, self._memory, user, self._width, at, out)
         if done == ring.BACKWARD:
             raise LeakError(
                 "A user was to be read as of an instant at or before an event that the state already holds.",
                 "What is known now was not known then.",
                 "Read as of a later instant, or use the sweep.",
             )
+        for column, measure in self.program.by_instant:
+            out[0, column] = measure(np.array([at if cutoff is None else cutoff]), np.array([at]))[0]
+        if self.program.turned:
+            out = out[:, self._turn]
+        self.program.divide(out)
         return np.ravel(out)
+
+    def _tell_parts(self, time: int, cells: Ints) -> None:
+        """Fill what the shop's clock says of an event."""
+        if not self._steady[0] <= time < self._steady[1]:
+            self._steady = steady(time, self.program.clock)
+        for place, part in enumerate(self.program.parts):
+            cells[place] = part_of_one(part, time + self._steady[2])
 
     def _by_day(self, at: int) -> Singles:
         """Return a row with the features of the calendar, which change at the shop's midnight."""
-        clock = self.program.clock
-        if self.program.by_day and not self._day[0] <= at < self._day[1]:
+        program, clock = self.program, self.program.clock
+        if (program.by_day or program.turned) and not self._day[0] <= at < self._day[1]:
             instant = np.array([at], np.int64)
             self._day = int(clock.midnight_before(instant)[0]), clock.next_midnight(at)
-            self.program.fill_calendar(instant, self._calendar)
+            program.fill_calendar(instant, self._calendar)
+            self._turn = program.turn(int(part_of("weekday", instant, clock)[0]))
         return self._calendar
 
     def _admit(self, users: int) -> None:

@@ -28,7 +28,7 @@ def seek(past: Past, program: Program) -> Table:
         rows = np.repeat(past.start[part] - begin, length[part]) + np.arange(length[part].sum())
         time, kind, values = program.read(rows)
         seek_rows(program.code, time, kind, values, begin, begin + length[part], past.at[part], part, out)
-    program.fill_calendar(past.at, out)
+    program.complete(past.keys.cutoff, past.at, out)
     return Table(program.names, out)
 
 

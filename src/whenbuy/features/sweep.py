@@ -37,14 +37,14 @@ def sweep(past: Past, program: Program) -> Table:
     program.refuse(past)
     out = np.empty((len(past), len(program.names)), np.float32)
     order = past.keys.order()
-    for part, rows, start, stop in _chunks(past, order):
+    for part, rows, start, stop in chunks(past, order):
         time, kind, values = program.read(rows)
         sweep_rows(program.code, time, kind, values, start, stop, past.at[part], part, out)
-    program.fill_calendar(past.at, out)
+    program.complete(past.keys.cutoff, past.at, out)
     return Table(program.names, out)
 
 
-def _chunks(past: Past, order: Ints) -> Iterator[tuple[Ints, slice | Ints, Ints, Ints]]:
+def chunks(past: Past, order: Ints) -> Iterator[tuple[Ints, slice | Ints, Ints, Ints]]:
     """Yield keys, the rows of the log that they need, and each key's slice of those rows; the keys of one user stay together."""
     start, stop = past.start[order], past.stop[order]
     filled = stop > start

@@ -1,6 +1,7 @@
 """The slow twin of the feature engines: one key after the other, one event after the other, straight from the words of the spec."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,8 +23,21 @@ def table(past: Past, spec: f.Features) -> np.ndarray:
     rows = []
     for row in range(len(past)):
         events = known(past, row)
-        rows.append([value(feature, events, int(past.at[row]), past) for feature in spec.spec])
-    return np.array(rows, np.float32).reshape(len(past), len(spec.spec))
+        cells = []
+        for feature in spec.spec:
+            if isinstance(feature, f.Over):
+                top, bottom = (np.float32(cells[spec.names.index(name)]) for name in (feature.top, feature.bottom))
+                cells.append(NAN if bottom == 0 else top / bottom)
+            elif isinstance(feature, f.Weekdays):
+                today = local(int(past.at[row]), past)
+                names = [f"{today + timedelta(days=ahead):%A}".lower() for ahead in range(7)]
+                cells += [value(replace(feature.of, where=("weekday", name)), events, int(past.at[row]), past) for name in names]
+            elif isinstance(feature, f.Offers):
+                cells.append(offers(feature, int(past.keys.cutoff[row]), int(past.at[row]), past))
+            else:
+                cells.append(value(feature, events, int(past.at[row]), past))
+        rows.append(cells)
+    return np.array(rows, np.float32).reshape(len(past), len(spec.names))
 
 
 def known(past: Past, row: int) -> list[Event]:
@@ -56,7 +70,12 @@ def pick(events, past, at, kind=None, window=None, where=None):
             continue
         if window is not None and not at - length(window) <= event["counts_at"] < at:
             continue
-        if where is not None:
+        if where is not None and where[0] in ("weekday", "hour"):
+            wall = clocked(event["time"], past)
+            names = {"weekday": f"{wall:%A}".lower(), "hour": ("night", "morning", "afternoon", "evening")[wall.hour // 6]}
+            if names[where[0]] != where[1]:
+                continue
+        elif where is not None:
             column = log.columns.get(where[0])
             code = event["values"].get(where[0], -1)
             if column is None or code < 0 or column.dictionary.ids[code] != where[1]:
@@ -77,15 +96,15 @@ def scale(past, column):
     return float(columns[column].scale) if column in columns else 1.0
 
 
-def orders(events, past, at, window=None, kind="purchase"):
-    return [e for e in pick(events, past, at, kind, window) if e["head"] or kind != "purchase"]
+def orders(events, past, at, window=None, kind="purchase", where=None):
+    return [e for e in pick(events, past, at, kind, window, where) if e["head"] or kind != "purchase"]
 
 
 def total(feature, events, at, past):
     if isinstance(feature, f.Count):
         return float(len(list(pick(events, past, at, feature.kind, feature.window, feature.where))))
     if isinstance(feature, f.Orders):
-        return float(len(orders(events, past, at, feature.window)))
+        return float(len(orders(events, past, at, feature.window, where=feature.where)))
     found = numbers(pick(events, past, at, feature.kind, feature.window, feature.where), feature.column)
     return float(sum(found)) / scale(past, feature.column)
 
@@ -161,6 +180,40 @@ def gaps(feature, events, at, past):
     return (spread(found) if feature.statistic == "deviation" else float(found[-1])) / 86_400_000.0
 
 
+def big(feature, events, at, past):
+    orders: list[list[Event]] = []
+    for event in pick(events, past, at, "purchase"):
+        if event["head"]:
+            orders.append([])
+        if orders:
+            orders[-1].append(event)
+    known = [(order[0]["time"], sum(numbers(order, feature.column))) for order in orders if numbers(order, feature.column)]
+    found = [time for i, (time, worth) in enumerate(known) if i and float(worth) * i > float(sum(before for _, before in known[:i]))]
+    if feature.statistic == "recency":
+        return float(at - max(found)) / DAY if found else NAN
+    return ratio(float(len(found)), float(len(known)))
+
+
+def offers(feature, cutoff, at, past):
+    profile = past._history.offers
+    if profile is None:
+        return 0
+    latest = {}
+    for row in sorted(profile.table.iter_rows(named=True), key=lambda row: row["valid_from"]):
+        if instant(row["valid_from"]) < cutoff:
+            latest[row["id"]] = row
+    running = 0
+    for row in latest.values():
+        begins, ends = row[feature.begins or "valid_from"], row[feature.ends]
+        inside = begins is not None and instant(begins) <= at and (ends is None or at < instant(ends))
+        running += inside and (feature.where is None or row[feature.where[0]] == feature.where[1])
+    return running
+
+
+def instant(moment):
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
 def halve(x):
     step = math.floor(x * 64.0 + 0.5)
     if step >= 1022 * 64:
@@ -171,15 +224,20 @@ def halve(x):
 
 
 def decayed(feature, events, at, past):
-    count, reference, halflife = 0.0, None, feature.halflife_days * DAY
-    for event in orders(events, past, at, kind=feature.kind):
+    total, reference, halflife = 0.0, None, feature.halflife_days * DAY
+    unit, some = 1.0, orders(events, past, at, kind=feature.kind, where=feature.where)
+    if feature.column is not None:
+        some = [e for e in pick(events, past, at, feature.kind, None, feature.where) if numbers([e], feature.column)]
+        unit = scale(past, feature.column)
+    for event in some:
+        weight = 1.0 if feature.column is None else float(event["values"][feature.column])
         if reference is None:
-            count, reference = 1.0, event["time"]
+            total, reference = weight, event["time"]
         elif event["time"] >= reference:
-            count, reference = count * halve((event["time"] - reference) / halflife) + 1.0, event["time"]
+            total, reference = total * halve((event["time"] - reference) / halflife) + weight, event["time"]
         else:
-            count += halve((reference - event["time"]) / halflife)
-    return 0.0 if reference is None else count * halve((at - reference) / halflife) * (math.log(2) / feature.halflife_days)
+            total += weight * halve((reference - event["time"]) / halflife)
+    return 0.0 if reference is None else total * halve((at - reference) / halflife) * (math.log(2) / feature.halflife_days / unit)
 
 
 def context(feature, events, at, past):
@@ -193,8 +251,12 @@ def context(feature, events, at, past):
     return feature.names.index(name) if name in feature.names else len(feature.names)
 
 
+def clocked(at, past):
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).astimezone(ZoneInfo(past._history.clock.zone))
+
+
 def local(at, past):
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).astimezone(ZoneInfo(past._history.clock.zone)).date()
+    return clocked(at, past).date()
 
 
 def calendar(feature, events, at, past):
@@ -218,7 +280,8 @@ READERS = {
     f.Rate: lambda x, e, at, past: ratio(total(x.top, e, at, past), total(x.bottom, e, at, past)),
     f.Frequency: lambda x, e, at, past: float(max(len(orders(e, past, at)) - 1, 0)),
     f.Recency: since(max), f.Tenure: since(min), f.First: edge_number(0), f.Last: edge_number(-1),
-    f.FirstOrder: edge_order("first"), f.LastOrder: edge_order("last"), f.Gaps: gaps, f.Decayed: decayed, f.Context: context,
+    f.FirstOrder: edge_order("first"), f.LastOrder: edge_order("last"), f.Gaps: gaps, f.Decayed: decayed, f.BigOrder: big,
+    f.Context: context,
     f.Calendar: calendar, f.Payday: payday,
     f.Holiday: lambda x, e, at, past: float(local(at, past) in {date.fromisoformat(d) for d in x.dates}),
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """The three engines against their slow twin, bit for bit."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,13 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.history import History, Past
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import ORDERS, Column, Dictionary, EventLog, order_by_time
+from whenbuy.core.profile import Profile
 
 KINDS = ("view", "purchase", "refund", "curious")
 EVERYTHING = f.Features((
     f.Count(), f.Count("view", "1d"), f.Count("view", "7d"), f.Count("purchase", "4w"), f.Count("curious", "12h"),
     f.Count("unheard-of", "1d"), f.Count("purchase", "7d", where=("category", "meat")), f.Count("view", where=("category", "unheard-of")),
-    f.Count("view", where=("no", "column")), f.Orders("1d"), f.Orders("30d"), f.Orders("900d"), f.Orders(),
+    f.Count("view", where=("no", "column")), f.Orders("1d"), f.Orders("7d"), f.Orders("30d"), f.Orders("900d"), f.Orders(),
     f.Sum("amount"), f.Sum("amount", window="7d"), f.Sum("amount", "refund", "30d"), f.Sum("dwell_s", "view", "30d"), f.Sum("unheard_of"),
     f.Sum("amount", None, "30d", where=("category", "fish")),
     f.Mean("amount", window="30d"), f.Mean("amount"), f.Mean("unheard_of"),
@@ -25,15 +27,26 @@ EVERYTHING = f.Features((
     f.Share(("category", "meat")), f.Share(("category", "fish"), "view", "30d"),
     f.Rate(f.Orders("30d"), f.Count("view", "30d")), f.Rate(f.Sum("amount"), f.Orders(), name="mean_amount"),
     f.Rate(f.Orders("900d"), f.Sum("dwell_s", "view", "900d"), name="orders_per_dwell_s_900d"),
-    f.Frequency(), f.Recency(), f.Recency("purchase"), f.Recency("unheard-of"), f.Tenure(), f.Tenure("view"),
+    f.Frequency(), f.Recency(), f.Recency("purchase", name="recency"), f.Recency("unheard-of"), f.Tenure(), f.Tenure("view"),
     f.First("amount", "refund"), f.Last("amount"), f.Last("dwell_s", "view", where=("category", "meat")), f.First("unheard_of"),
     f.FirstOrder("amount"), f.LastOrder("amount"), f.LastOrder("unheard_of"),
-    f.Gaps("mean"), f.Gaps("deviation"), f.Gaps("last"), f.Gaps("last", "view"), f.Gaps("mean", "unheard-of"),
+    f.Gaps("mean"), f.Gaps("deviation"), f.Gaps("last", name="gap"), f.Gaps("last", "view"), f.Gaps("mean", "unheard-of"),
     f.Decayed("purchase", 4), f.Decayed("purchase", 0.25), f.Decayed("view", 32), f.Decayed("unheard-of", 1),
+    f.BigOrder("recency"), f.BigOrder("share"), f.BigOrder("recency", "unheard_of"), f.BigOrder("share", "dwell_s"),
+    f.Weekdays(f.Decayed("purchase", 64)), f.Weekdays(f.Orders("30d")), f.Weekdays(f.Sum("amount", "refund")), f.Offers(),
+    f.Offers(begins="begins", name="announced"), f.Offers(where=("campaign", "A")), f.Over("recency", "gap"),
+    f.Over("orders_7d", "orders_30d"),
+    f.Decayed("purchase", 16, "amount"), f.Decayed("view", 2, "dwell_s", ("category", "meat")), f.Decayed("purchase", 4, "unheard_of"),
+    f.Decayed("purchase", 64, where=("weekday", "sunday")), f.Orders("30d", where=("weekday", "monday")),
+    f.Orders("7d", where=("weekday", "saturday")), f.Orders(where=("category", "fish")), f.Count("view", "30d", where=("hour", "night")),
+    f.Sum("amount", None, "900d", where=("weekday", "friday")), f.Share(("hour", "evening"), "view"),
+    f.Share(("weekday", "tuesday"), window="30d"), f.Last("amount", where=("weekday", "wednesday")),
+    f.Rate(f.Orders("900d", where=("weekday", "thursday")), f.Orders("900d"), name="thursdays"),
     f.Context("category", ("fish", "meat", "unheard-of")), f.Context("category", ("fish",), "view", name="seen"),
     f.Context("nowhere", ("x",)), f.Calendar("weekday_sin"), f.Calendar("weekday_cos"), f.Calendar("day_of_month"), f.Calendar("month"),
     f.Payday((1, 15)), f.Payday((31,), name="end"), f.Holiday(("2020-02-29", "2021-01-01")),
 ))  # fmt: skip
+BLOCKS = (f.Daily, f.LatestEvents, f.Met)
 START = 18_300 * DAY  # 2020-02-08
 
 
@@ -79,6 +92,16 @@ def random_log(rng, users, n, *, late, heads, span_days=60, years=False, largest
     return make_log(users, rng.integers(-1, users, n), known_at, time, rng.integers(0, 4, n), columns)
 
 
+def random_offers(rng) -> Profile:
+    n = int(rng.integers(0, 20))
+    day = (START + rng.integers(-10, 100, (3, n)) * DAY).tolist()
+    instants = [pl.Series([None if rng.random() < 0.1 and i else x for x in days], dtype=pl.Int64) for i, days in enumerate(day)]
+    known, begins, ends = (series.cast(pl.Datetime("us", "UTC")) for series in instants)
+    ids = pl.Series([f"o{code}" for code in rng.integers(0, 6, n)], dtype=pl.String)
+    campaign = pl.Series(rng.choice(["A", "B"], n).tolist(), dtype=pl.String)
+    return Profile("offer", pl.DataFrame({"id": ids, "valid_from": known, "begins": begins, "ends": ends, "campaign": campaign}))
+
+
 def random_past(rng, history: History, n: int) -> Past:
     log = history.log
     instants = np.append(log.known_at, START)
@@ -97,12 +120,12 @@ def live_read(past: Past, program: f.Program) -> np.ndarray:
         if user < len(log.users) and entered[user] < past.stop[row]:
             live.feed(slice(int(entered[user]), int(past.stop[row])))
             entered[user] = past.stop[row]
-        out[row] = live.read(user, int(past.at[row]))
+        out[row] = live.read(user, int(past.at[row]), int(past.keys.cutoff[row]))
     return out
 
 
 def check(past: Past, spec: f.Features, expected=None) -> None:
-    program = spec.compile(past._history.log, past._history.clock)
+    program = spec.compile(past._history.log, past._history.clock, past._history.offers)
     expected = naive.table(past, spec) if expected is None else expected
     same(f.sweep(past, program).values, expected, spec.names)
     same(f.seek(past, program).values, expected, spec.names)
@@ -117,13 +140,13 @@ def check(past: Past, spec: f.Features, expected=None) -> None:
 def test_every_engine_equals_the_slow_twin(seed, users, n, late, heads, years, zone, silent):
     rng = np.random.default_rng(seed)
     log = random_log(rng, users, n, late=late, heads=heads, years=years)
-    past = random_past(rng, History(log, Clock(zone)), 25).silent(silent)
+    past = random_past(rng, History(log, Clock(zone), offers=random_offers(rng)), 25).silent(silent)
     check(past, EVERYTHING)
 
 
 def test_the_twin_knows_every_feature():
     declared = {type(feature) for feature in EVERYTHING.spec}
-    assert declared == set(naive.READERS) == {made for made in f.TYPES.values() if made is not f.Features}
+    assert declared == {*naive.READERS, f.Over, f.Weekdays, f.Offers} == set(f.TYPES.values()) - {f.Features, *BLOCKS}
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -200,7 +223,7 @@ def test_no_key_no_event_no_feature():
     log = random_log(np.random.default_rng(0), 3, 0, late=False, heads=False)
     history = History(log)
     nobody = history.before(Keys("user", np.zeros(0, np.int32), np.zeros(0, np.int64), log.users))
-    assert EVERYTHING.table(nobody).values.shape == (0, len(EVERYTHING.spec))
+    assert EVERYTHING.table(nobody).values.shape == (0, len(EVERYTHING.names))
     one = history.before(Keys("user", np.zeros(1, np.int32), np.array([START]), log.users))
     check(one, EVERYTHING)
     assert f.Features(()).table(one).values.shape == (1, 0)

@@ -25,7 +25,7 @@ def test_events_entered_one_by_one_equal_the_sweep():
     time, kind, values = program.read(slice(None))
     for user in range(4):
         for row in range(log.offsets[user], log.offsets[user + 1]):
-            live.update(user, int(log.known_at[row]), int(time[row]), int(kind[row]), values[:, row])
+            live.update(user, int(log.known_at[row]), int(time[row]), int(kind[row]), values[: len(program.columns), row])
     past = History(log).before(History(log).keys())
     read = np.array([live.read(int(user), int(at)) for user, at in zip(past.keys.code, past.at, strict=True)])
     same(read, f.sweep(past, program).values, program.names)

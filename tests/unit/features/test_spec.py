@@ -12,7 +12,7 @@ from tests.unit.features import naive
 from tests.unit.features.test_engines import EVERYTHING, KINDS, START, make_log, random_log, random_past, same
 from whenbuy import features as f
 from whenbuy.core import codec
-from whenbuy.core.arrays import DAY
+from whenbuy.core.arrays import DAY, MISSING
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import ColumnError, SettingsError, UsageError
 from whenbuy.core.history import History
@@ -38,12 +38,21 @@ def test_names_spell_what_is_measured():
         lambda: f.Count(window="30"), lambda: f.Count(window="0d"), lambda: f.Orders("-1d"), lambda: f.Orders("1m"),
         lambda: f.Decayed("view", 0), lambda: f.Decayed("view", math.inf), lambda: f.Gaps("median"), lambda: f.Calendar("moon"),
         lambda: f.Payday(()), lambda: f.Payday((32,)), lambda: f.Holiday(("Christmas",)), lambda: f.Context("channel", ("a", "a")),
+        lambda: f.BigOrder("median"), lambda: f.Weekdays(f.Orders("7d", where=("hour", "night"))),
         lambda: f.Features((f.Count("view"), f.Count("view"))),
     ],
 )  # fmt: skip
 def test_a_wrong_spec_is_refused_when_it_is_made(wrong):
     with pytest.raises(SettingsError):
         wrong()
+
+
+def test_a_feature_made_of_what_is_not_measured_is_refused():
+    log = random_log(np.random.default_rng(0), 2, 20, late=False, heads=False)
+    chain = (f.Recency(name="a"), f.Tenure(name="b"), f.Over("a", "b", name="c"), f.Over("c", "a", name="d"))
+    for wrong in ((f.Recency(), f.Over("event_recency_days", "gap")), chain):
+        with pytest.raises(SettingsError, match="not measured"):
+            f.Features(wrong).compile(log, Clock())
 
 
 def test_a_spec_is_data():
@@ -111,6 +120,42 @@ def test_default_features_fit_the_log(columns):
     assert money.isdisjoint(spec.names) if not columns else money <= set(spec.names)
     past = History(log).before(History(log).keys())
     same(spec.table(past).values, naive.table(past, spec), spec.names)
+
+
+def test_kinds_stand_in_one_order_whatever_that_of_the_log():
+    rng = np.random.default_rng(3)
+    log = random_log(rng, 2, 90, late=False, heads=False)
+    names = ("zebra", "purchase", "click", "ant")
+    there, back = (EventLog(log.users, kinds, log.offsets, log.known_at, log.time, kind, log.columns, log.end) for kinds, kind in (
+        (names, log.kind), (names[::-1], 3 - log.kind)))  # fmt: skip
+    assert f.default_features(there) == f.default_features(back)
+    kinds = [name.removesuffix("_count_7d") for name in f.default_features(there).names if name.endswith("_count_7d")]
+    assert kinds == ["click", "ant", "zebra"]
+
+
+def test_the_rhythm_fits_the_log_and_stands_beside_the_default_features():
+    log = random_log(np.random.default_rng(2), 3, 300, late=True, heads=True)
+    spec = f.Features((*f.default_features(log).spec, *f.rhythm_features(log)))
+    assert {"orders_decay_64d_on_weekday_in_0d", "orders_decay_64d_on_weekday_in_6d", "spend_decay_16d", "big_amount_order_share"} <= set(
+        spec.names
+    )
+    past = History(log, Clock("Europe/Berlin")).before(History(log).keys())
+    table = spec.table(past)
+    same(table.values, naive.table(past, spec), spec.names)
+    week = sum(table.column(f"orders_decay_64d_on_weekday_in_{days}d") for days in range(7))
+    np.testing.assert_allclose(week, table.column("orders_decay_64d"), rtol=1e-5)
+    plain = EventLog(log.users, log.kinds, log.offsets, log.known_at, log.time, log.kind, {}, log.end, log.by_time)
+    assert len(f.Features(f.rhythm_features(plain)).names) == 7
+
+
+def test_big_orders_by_hand():
+    time = START + np.arange(5) * DAY
+    amounts = np.array([300, 400, 100, MISSING, 900])
+    log = make_log(1, np.zeros(5, np.int64), time, time, np.ones(5), {"amount": Column(amounts, None, 100)})
+    spec = f.Features((f.BigOrder("recency"), f.BigOrder("share")))
+    cutoffs = START + np.array([1, 2, 4, 5]) * DAY
+    past = History(log).before(Keys("user", np.zeros(4, np.int32), cutoffs, log.users))
+    np.testing.assert_allclose(spec.table(past).values, [[np.nan, 0], [1, 1 / 2], [3, 1 / 3], [1, 2 / 4]], rtol=1e-6)
 
 
 def test_an_affinity_and_a_price_level_by_hand():
