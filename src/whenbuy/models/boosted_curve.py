@@ -1,0 +1,334 @@
+"""Direct horizons: one classifier of "she buys within h days" for each of about ten horizons, joined into one curve.
+
+Boosted classifiers are a chain. The one of the key horizon is grown in full; each of the others starts from the scores of its neighbour on
+the way there and adds a share of the trees. So neighbours agree, all learn from one binned table, and the whole costs about three times
+what one classifier costs. Ten whole ones cost eight times and are no better. The trees of a random forest do not add up: there each
+classifier stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from whenbuy.core.arrays import DAY, Floats, Ints, Singles
+from whenbuy.core.errors import NotEnoughDataError, UsageError
+from whenbuy.core.examples import Examples, Table
+from whenbuy.core.forecast import TimeToEvent
+from whenbuy.core.learner import refuse_leak
+from whenbuy.models.trees.arrays import Trees, linked
+from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.trees.forest import Forest
+from whenbuy.models.trees.lightgbm_text import read_text
+
+_FIXED: Final = {"objective": "binary", "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
+_SURE: Final = 1e-9
+"""No chance is nearer to 0 or 1 than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectHorizons:
+    """A curve from direct classifiers, made monotone and joined by interpolating log-survival.
+
+    A row teaches a horizon only where it was watched for the whole of it, whether she bought or not: among the rows that the censoring cut,
+    only buyers could be told apart. The hazard is constant between horizons; beyond the last one the last hazard continues.
+
+    Parameters
+    ----------
+    grid_days
+        The days at which the curves are given, rising.
+    grow
+        How the trees are grown: boosting, or a random forest.
+    key_days
+        The horizon that matters most: the one nearest to it is grown in full, the others start from it.
+    horizons
+        About how many classifiers, spread geometrically over the days of the grid.
+    further
+        The share of the trees that each other classifier adds to its neighbour's.
+    sample
+        The share of the rows that each boosted tree sees.
+    max_rows
+        Training rows above this number are left out by chance: it bounds the time.
+    """
+
+    grid_days: tuple[float, ...]
+    grow: Boosting | Forest = Boosting(trees=300, learning_rate=0.025)
+    key_days: float = 7.0
+    horizons: int = 10
+    further: float = 0.2
+    sample: float = 0.5
+    max_rows: int = 150_000
+
+    def __post_init__(self) -> None:
+        if self.horizons < 1 or not 0 <= self.further <= 1 or not 0 < self.sample <= 1 or self.max_rows < 1:
+            raise UsageError(
+                f"{self.horizons} horizons with {self.further} of the trees and {self.sample} of {self.max_rows} rows were asked for.",
+                "At least one horizon, one row and shares from 0 to 1 are needed.",
+                "Set horizons to about 10, further to about .2 and sample to about .5.",
+            )
+        require_chances(self.grow)
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+        return "boosted" if isinstance(self.grow, Boosting) else "forest"
+
+    def fit(self, train: Examples, valid: Examples | None = None) -> DirectHorizonsModel:
+        """Return the curves that the training examples teach; ``valid`` is not needed.
+
+        Raises
+        ------
+        NotEnoughDataError
+            When within no horizon some bought and others did not.
+        """
+        del valid
+        train = thinned(train, self.max_rows, self.grow.seed)
+        targets = [target for days in spread(self.grid_days, reach_days(train), self.horizons) if (target := _Target.of(train, days)).tells]
+        if not targets:
+            raise NotEnoughDataError(
+                f"Within no horizon did some of {len(train):,} training examples buy and others not.",
+                "A classifier needs both, among the rows that were watched for the whole horizon.",
+                "Learn from more cutoffs, or give a longer log.",
+            )
+        values = np.ascontiguousarray(train.table.values)
+        days = np.array([target.days for target in targets])
+        key = int(np.abs(np.log(days / self.key_days)).argmin())
+        trees, before = self._grown(values, targets, key)
+        share = np.array([target.share for target in targets])
+        known_until, grid = int(train.label("purchase").end.max()), np.array(self.grid_days, float)
+        return DirectHorizonsModel(self.name, train.table.names, days, trees, before, share, grid, known_until)
+
+    def _grown(self, values: Singles, targets: Sequence[_Target], key: int) -> tuple[tuple[Trees, ...], tuple[int, ...]]:
+        """Return the trees of each horizon, and the horizon from whose scores they start (-1: from nothing)."""
+        if not isinstance(self.grow, Boosting):
+            grown = tuple(self.grow.grow(values[one.rows], one.bought, one.weight) for one in targets)
+            return grown, (-1,) * len(targets)
+        binned, usual = Binned(values, self.grow, self.sample), log_odds(np.array([target.share for target in targets]))
+        trees = {key: binned.grow(targets[key], self.grow.trees)}
+        raw = {key: trees[key].raw(values)}
+        before = [i + (i < key) - (i > key) if i != key else -1 for i in range(len(targets))]
+        few = round(self.further * self.grow.trees)
+        for i in (*range(key - 1, -1, -1), *range(key + 1, len(targets))):
+            offset = float(usual[i] - usual[before[i]])
+            trees[i] = replace(binned.grow(targets[i], few, raw[before[i]] + offset, i + 1), base=offset)
+            raw[i] = raw[before[i]] + trees[i].raw(values)
+        return tuple(trees[i] for i in range(len(targets))), tuple(before)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DirectHorizonsModel:
+    """Fitted direct classifiers.
+
+    Parameters
+    ----------
+    columns
+        The features that the trees read.
+    horizons
+        Their days, rising (h).
+    trees
+        Of each horizon (h).
+    before
+        The place of the horizon whose raw scores each one adds its own to; -1 where it stands alone (h).
+    share
+        How many of the training rows bought within each horizon (h): the answer for strangers.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    horizons: Floats
+    trees: tuple[Trees, ...]
+    before: tuple[int, ...]
+    share: Floats
+    grid_days: Floats
+    known_until: int
+
+    def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
+        """Return the curve of each key; a stranger's is made of the shares of all training rows, marked ``prior``.
+
+        Raises
+        ------
+        LeakError
+            When a cutoff lies before the end of the labels that the model saw and ``in_sample`` was not said.
+        ColumnError
+            When the table lacks a feature that the trees read.
+        """
+        refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
+        stranger = np.isnan(examples.table.column("event_recency_days"))
+        chance = self.chances(read_columns(examples.table, self.columns))
+        fallen = -np.log1p(-chance)
+        fallen[stranger] = -np.log1p(-monotone(self.share[None, :]))
+        curve = joined(fallen, self.horizons, self.grid_days)
+        return TimeToEvent.of(examples.keys, self.grid_days, np.exp(-curve), curve, self.name, prior=stranger, in_sample=in_sample)
+
+    def chances(self, values: Singles) -> Floats:
+        """Return P(she buys within each horizon), never falling (n x h)."""
+        raw: dict[int, Floats] = {}
+        chance = np.empty((len(values), len(self.horizons)))
+        for i in sorted(range(len(self.trees)), key=lambda i: _links(self.before, i)):
+            own = self.trees[i].raw(values)
+            raw[i] = own if self.before[i] < 0 else raw[self.before[i]] + own
+            chance[:, i] = linked(raw[i], self.trees[i].link)
+        return monotone(chance)
+
+    def trees_of(self, days: float) -> Trees:
+        """Return the trees whose score says whether she buys within the horizon nearest to ``days``: what is to be explained.
+
+        Their columns are ``columns``. What making curves monotone changes is not in them.
+        """
+        at = int(np.abs(np.log(self.horizons / days)).argmin())
+        whole = self.trees[at]
+        while (at := self.before[at]) >= 0:
+            whole = self.trees[at].then(whole)
+        return whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """What the training rows teach of one horizon: which of them were watched that long, and who bought."""
+
+    days: float
+    rows: Ints
+    bought: Floats
+    weight: Floats | None
+
+    @classmethod
+    def of(cls, train: Examples, days: float) -> _Target:
+        label = train.label("purchase")
+        rows = np.flatnonzero(label.end - train.keys.cutoff >= round(days * DAY))
+        bought = label.observed[rows] & (label.value[rows] < days)
+        return cls(days, rows, bought.astype(float), None if train.weight is None else train.weight[rows])
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that bought."""
+        return float(np.average(self.bought, weights=self.weight)) if len(self.rows) else 0.0
+
+    @property
+    def tells(self) -> bool:
+        """Whether some bought and some did not."""
+        return 0.0 < self.share < 1.0
+
+
+class Binned:
+    """Training values in LightGBM's bins: binned once, asked for several targets.
+
+    Parameters
+    ----------
+    values
+        The features of all training rows (n x f).
+    grow
+        How trees are grown.
+    sample
+        The share of the rows that each tree sees.
+    """
+
+    def __init__(self, values: Singles, grow: Boosting, sample: float) -> None:
+        import lightgbm
+
+        self._grow, self._values = grow, values
+        self._options: dict[str, Any] = {**_FIXED, **grow._options(), "bagging_fraction": sample, "bagging_freq": int(sample < 1)}
+        self._data: Any = lightgbm.Dataset(values, np.zeros(len(values)), params=self._options)
+
+    def grow(self, target: _Target, trees: int, start: Floats | None = None, seed: int = 0) -> Trees:
+        """Return so many trees for one target, grown on the scores ``start`` of all rows; from nothing, with its own base, without it."""
+        import lightgbm
+
+        rows, features = target.rows, self._values.shape[1]
+        if not trees or len(rows) < 2 * self._grow.min_leaf or not self._differ:
+            return Trees.constant(float(log_odds(np.array(target.share))) if start is None else 0.0, features, "logistic")
+        options = {**self._options, "seed": self._grow.seed + seed}
+        whole = self._data.construct()
+        data = whole if len(rows) == len(self._values) else whole.subset(rows.tolist(), params=options).construct()
+        data.set_label(target.bought)
+        data.set_weight(target.weight)
+        data.set_init_score(None if start is None else start[rows])
+        return read_text(lightgbm.train(options, data, trees).model_to_string(), features, "logistic")
+
+    @cached_property
+    def _differ(self) -> bool:
+        """Whether some column holds two values: LightGBM takes no other table."""
+        first = self._values[0]
+        return bool(((self._values != first) & ~(np.isnan(self._values) & np.isnan(first))).any())
+
+
+def spread(days: Sequence[float], reach: float, count: int) -> tuple[float, ...]:
+    """Return about so many of the days, spread geometrically from the first whole day to the last one within reach, both included.
+
+    Days below one are used only where there are no others: a day is where the shop's rhythm begins.
+    """
+    within = [day for day in days if day <= reach]
+    within = [day for day in within if day >= 1] or within
+    if not within:
+        return ()
+    wanted = np.geomspace(within[0], within[-1], count + 1)
+    places = np.abs(np.log(np.array(within)[None, :] / wanted[:, None])).argmin(axis=1)
+    return tuple(within[place] for place in np.unique(places))
+
+
+def require_chances(grow: Boosting | Forest) -> None:
+    """Raise UsageError where trees do not learn chances."""
+    if grow.objective != "binary":
+        raise UsageError(
+            f"Chances were to be learned by trees that minimise {grow.objective}.",
+            "A curve is made of chances.",
+            "Leave the objective at binary.",
+        )
+
+
+def thinned(train: Examples, most: int, seed: int) -> Examples:
+    """Return at most so many of the examples, chosen by chance, in their order."""
+    if len(train) <= most:
+        return train
+    return train.take(np.sort(np.random.default_rng(seed).choice(len(train), most, replace=False)))
+
+
+def reach_days(train: Examples) -> float:
+    """Return the days for which the longest watched row was watched."""
+    return float((train.label("purchase").end - train.keys.cutoff).max(initial=0)) / DAY
+
+
+def _links(before: tuple[int, ...], place: int) -> int:
+    """Return how many other horizons one stands on."""
+    return 0 if before[place] < 0 else 1 + _links(before, before[place])
+
+
+def read_columns(table: Table, columns: tuple[str, ...]) -> Singles:
+    """Return the columns that a model reads (n x f)."""
+    if table.names == columns:
+        return table.values
+    return np.stack([table.column(name) for name in columns], axis=1).astype(np.float32)
+
+
+def monotone(chance: Floats) -> Floats:
+    """Return chances that never fall along a row (n x h): midway between the running maximum and the running minimum from behind.
+
+    Where they never fell they stay as they are; the maximum alone would raise everybody who has a fall.
+    """
+    highest = np.maximum.accumulate(chance, axis=1)
+    lowest = np.minimum.accumulate(chance[:, ::-1], axis=1)[:, ::-1]
+    return np.clip((highest + lowest) / 2, _SURE, 1 - _SURE)
+
+
+def joined(fallen: Floats, horizons: Floats, days: Floats) -> Floats:
+    """Return the cumulative hazard at each of ``days`` (n x g) from that at the horizons (n x h), linear in between; at 0 it is 0.
+
+    Beyond the last horizon the hazard of its stretch continues.
+    """
+    knots = np.concatenate([[0.0], horizons])
+    known = np.hstack([np.zeros((len(fallen), 1)), fallen])
+    right = np.clip(np.searchsorted(knots, days), 1, len(knots) - 1)
+    part = (days - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return np.asarray(known[:, right - 1] + part * (known[:, right] - known[:, right - 1]))
+
+
+def log_odds(chance: Floats) -> Floats:
+    """Return log(p / (1 - p))."""
+    return np.asarray(np.log(chance) - np.log1p(-chance))
+
+
+TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (DirectHorizons, DirectHorizonsModel)}
+"""What a stored model of this file may be made of."""
