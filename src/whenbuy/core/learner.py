@@ -59,6 +59,23 @@ class FittedStep(Protocol):
         """Return the prepared rows."""
 
 
+class LabelledStep(Protocol):
+    """A preparation that is learned from training rows and what came true for them: an encoding, a selection."""
+
+    def learn(self, train: Examples) -> tuple[FittedLabelledStep, Examples]:
+        """Return the preparation as learned from these examples, and these very examples as the learner may see them.
+
+        Where a row's own label would speak out of its features, the second answer differs from ``prepare``: it is made out of fold.
+        """
+
+
+class FittedLabelledStep(Protocol):
+    """A learned preparation of whole examples."""
+
+    def prepare(self, examples: Examples) -> Examples:
+        """Return the prepared examples; their labels are not looked at."""
+
+
 def refuse_leak(known_until: int, keys: Keys, *, in_sample: bool) -> None:
     """Raise LeakError when a key's cutoff lies before what a model already knows, unless that was asked for."""
     if in_sample or not len(keys) or (earliest := int(keys.cutoff.min())) >= known_until:

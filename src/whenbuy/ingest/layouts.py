@@ -60,8 +60,9 @@ def complete_journey(source: object = None) -> Layout:
     """Return the layout of Complete Journey: one year of grocery baskets of 2,469 households, with coupons.
 
     Transactions joined with products become purchases, one per line of a basket; redemptions of coupons have a date only and stand
-    at the last microsecond of that day. Its time stamps are UTC. Demographics and products are timeless, said aloud: no date stands
-    beside them.
+    at the last microsecond of that day. Who was sent a campaign was shown it at the first instant of its first day, and nothing is known
+    of it before; the three campaigns that began before the year stand at its first instant. ``campaign_type`` tells of both what kind of
+    campaign it was. Its time stamps are UTC. Demographics and products are timeless, said aloud: no date stands beside them.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def complete_journey(source: object = None) -> Layout:
         columns=MappingProxyType({
             name: name for name in ("user_id", "kind", "time", "order_id", "item_id", "category", "brand", "quantity", "amount", "offer_id")
         }),
-        kinds=MappingProxyType({"purchase": "purchase", "redeemed": "redeemed"}),
+        kinds=MappingProxyType({kind: kind for kind in ("purchase", "redeemed", "shown")}),
         timezone=JOURNEY_ZONE,
         scales=MappingProxyType(dict.fromkeys(("retail_disc", "coupon_disc", "coupon_match_disc"), 100)),
         end=clock.instant("2018-01-01"),
@@ -120,14 +121,24 @@ def _journey_events(folder: Path, products: pl.DataFrame) -> pl.DataFrame:
         coupon_disc="coupon_disc",
         coupon_match_disc="coupon_match_disc",
     )
-    last = pl.col("redemption_date").cast(pl.Datetime("us")).dt.offset_by("1d").dt.offset_by("-1us")
-    redeemed = _journey_table(folder, "coupon_redemptions").select(
-        user_id="household_id",
-        kind=pl.lit("redeemed", pl.Categorical),
-        time=last.dt.replace_time_zone(JOURNEY_ZONE).dt.convert_time_zone("UTC"),
-        offer_id="campaign_id",
+    kinds = _journey_table(folder, "campaign_descriptions").select(
+        "campaign_id", "start_date", campaign_type=pl.col("campaign_type").cast(pl.Categorical)
     )
-    return pl.concat([bought, redeemed], how="diagonal").sort("time", maintain_order=True)
+    last = pl.col("redemption_date").cast(pl.Datetime("us")).dt.offset_by("1d").dt.offset_by("-1us")
+    first = pl.max_horizontal(pl.col("start_date").cast(pl.Datetime("us")), pl.datetime(2017, 1, 1))
+    further = [
+        _journey_table(folder, table)
+        .join(kinds, on="campaign_id", how="left", maintain_order="left")
+        .select(
+            user_id="household_id",
+            kind=pl.lit(kind, pl.Categorical),
+            time=time.dt.replace_time_zone(JOURNEY_ZONE).dt.convert_time_zone("UTC"),
+            offer_id="campaign_id",
+            campaign_type="campaign_type",
+        )
+        for table, kind, time in (("coupon_redemptions", "redeemed", last), ("campaigns", "shown", first))
+    ]
+    return pl.concat([bought, *further], how="diagonal").sort("time", maintain_order=True)
 
 
 # ------------------------------------------------------------------------------------------------ CDNOW

@@ -8,14 +8,17 @@ from typing import Any, Final, Generic
 
 from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.examples import Examples, Table
-from whenbuy.core.learner import F_co, FittedStep, Learner, Model, Step
+from whenbuy.core.learner import F_co, FittedLabelledStep, FittedStep, LabelledStep, Learner, Model, Step
+
+AnyStep = Step | LabelledStep
+AnyFittedStep = FittedStep | FittedLabelledStep
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[F_co]):
-    """A learner whose features first go through some steps: fills, scalings, bounds.
+    """A learner whose features first go through some steps: fills, scalings, bounds, encodings, selections.
 
-    The steps are fitted one after the other on the training table, each on what the one before made of it. Validation rows, rows to be
+    The steps are fitted one after the other on the training examples, each on what the one before made of them. Validation rows, rows to be
     forecast and rows read in silence are prepared by what was learned there. A learner knows strangers by gaps and durations by their unit:
     the columns that it reads that way must keep both (see its own docstring).
 
@@ -28,7 +31,7 @@ class Prepared(Generic[F_co]):
     """
 
     learner: Learner[F_co]
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...]
 
     @property
     def name(self) -> str:
@@ -37,12 +40,9 @@ class Prepared(Generic[F_co]):
 
     def fit(self, train: Examples, valid: Examples | None = None) -> PreparedModel[F_co]:
         """Return what the learner learns from prepared examples, with the steps as learned. Raises what they raise."""
-        fitted: list[FittedStep] = []
-        for step in self.steps:
-            fitted.append(step.fit(train.table))
-            train = _prepared(train, fitted[-1:])
-        model = self.learner.fit(train, None if valid is None else _prepared(valid, fitted))
-        return PreparedModel(self.name, model, tuple(fitted))
+        fitted, train = learn_steps(self.steps, train)
+        model = self.learner.fit(train, None if valid is None else prepare(valid, fitted))
+        return PreparedModel(self.name, model, fitted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +51,11 @@ class PreparedModel(Generic[F_co]):
 
     name: str
     model: Model[F_co]
-    steps: tuple[FittedStep, ...]
+    steps: tuple[AnyFittedStep, ...]
 
     @property
     def known_until(self) -> int:
-        """The end of the last label window that the model saw; preparations see no labels."""
+        """The end of the last label window that the model saw; preparations see no later labels."""
         return self.model.known_until
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> F_co:
@@ -66,23 +66,36 @@ class PreparedModel(Generic[F_co]):
         LeakError
             When a cutoff lies before ``known_until`` and ``in_sample`` was not said.
         """
-        answer: Any = self.model.predict(_prepared(examples, self.steps), in_sample=in_sample)
+        answer: Any = self.model.predict(prepare(examples, self.steps), in_sample=in_sample)
         named: F_co = replace(answer, model=self.name)
         return named
 
 
-def _prepared(examples: Examples, steps: Sequence[FittedStep]) -> Examples:
-    """Return the examples with their table, and every table read in silence, as the steps make them."""
+def learn_steps(steps: Sequence[AnyStep], train: Examples) -> tuple[tuple[AnyFittedStep, ...], Examples]:
+    """Return the steps as learned one after the other, and the training examples as a learner behind them may see them."""
+    fitted: list[AnyFittedStep] = []
+    for step in steps:
+        if hasattr(step, "learn"):
+            learned, train = step.learn(train)
+            fitted.append(learned)
+        else:
+            fitted.append(step.fit(train.table))
+            train = prepare(train, fitted[-1:])
+    return tuple(fitted), train
 
-    def through(table: Table) -> Table:
-        for step in steps:
-            table = step.apply(table)
-        return table
 
+def prepare(examples: Examples, steps: Sequence[AnyFittedStep]) -> Examples:
+    """Return the examples with their table, and every table read in silence, as learned steps make them."""
+    for step in steps:
+        examples = step.prepare(examples) if hasattr(step, "prepare") else _through(examples, step)
+    return examples
+
+
+def _through(examples: Examples, step: FittedStep) -> Examples:
     def silence(days: Floats, rows: Ints) -> Table:
-        return through(examples.silence(days, rows))
+        return step.apply(examples.silence(days, rows))
 
-    return replace(examples, table=through(examples.table), silence=silence)
+    return replace(examples, table=step.apply(examples.table), silence=silence)
 
 
 TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Prepared, PreparedModel)}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from whenbuy.questions.amount import NextAmount
+from whenbuy.questions.category import NextClasses
 from whenbuy.questions.orders import OrderCount
 from whenbuy.questions.purchase import NextPurchase
+from whenbuy.questions.redemption import Redemption
+from whenbuy.questions.spend import Spend
 
-__all__ = ["NextAmount", "NextPurchase", "OrderCount"]
+__all__ = ["NextAmount", "NextClasses", "NextPurchase", "OrderCount", "Redemption", "Spend"]

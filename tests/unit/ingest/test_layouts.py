@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ def journey() -> Reading:
 
 def test_complete_journey_is_a_year_of_365_local_days(journey: Reading) -> None:
     log, clock = journey.history.log, journey.history.clock
-    assert (journey.rows, len(journey.rejects)) == (1_471_409, 0)
-    assert (log.count("purchase"), log.count("redeemed"), len(log.users)) == (1_469_307, 2_102, 2_469)
+    assert (journey.rows, len(journey.rejects)) == (1_477_998, 0)
+    assert (log.count("purchase"), log.count("redeemed"), log.count("shown"), len(log.users)) == (1_469_307, 2_102, 6_589, 2_469)
     days = clock.days(log.time)
     first = clock.days(np.array([clock.instant("2017-01-01")]))[0]
     assert (days.min() - first, days.max() - first, clock.show(log.end)) == (0, 364, "2018-01-01")
@@ -38,6 +38,20 @@ def test_a_redemption_stands_at_the_end_of_its_day(journey: Reading) -> None:
     redeemed = log.time[log.kind == log.code("redeemed")]
     assert ((redeemed + 1) == clock.midnights(clock.days(redeemed) + 1)).all()
     assert (redeemed % DAY == 5 * DAY // 24 - 1).all()
+
+
+def test_a_campaign_is_shown_from_its_first_day_on_and_redeemed_by_those_who_were_sent_it(journey: Reading) -> None:
+    events = (
+        journey.history.log.frame().filter(pl.col("offer_id").is_not_null()).select("user_id", "kind", "time", "offer_id", "campaign_type")
+    )
+    shown, redeemed = (events.filter(pl.col("kind") == kind) for kind in ("shown", "redeemed"))
+    assert shown["offer_id"].n_unique() == 27
+    assert (shown.group_by("offer_id").agg(pl.col("time").n_unique())["time"] == 1).all()
+    assert (shown["time"].dt.convert_time_zone("Etc/GMT+5").dt.time() == time(0)).all()
+    both = redeemed.join(shown, on=["user_id", "offer_id"], how="left", suffix="_shown")
+    assert (both["time"] >= both["time_shown"]).all()
+    assert (both["campaign_type"] == both["campaign_type_shown"]).all()
+    assert set(events["campaign_type"].unique()) == {"Type A", "Type B", "Type C"}
 
 
 def test_complete_journey_keeps_products_prices_and_profiles(journey: Reading) -> None:
