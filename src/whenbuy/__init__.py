@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from whenbuy.pipeline.backtest import backtest as backtest
     from whenbuy.pipeline.forecaster import Forecaster as Forecaster
     from whenbuy.pipeline.learn import fit as fit
+    from whenbuy.pipeline.tabular import TableModel as TableModel
+    from whenbuy.pipeline.tabular import fit_table as fit_table
     from whenbuy.pipeline.verbs import read as read
 
 _HOMES = {
-    "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features", "Forecaster": "pipeline.forecaster",
-    "Future": "core.history", "History": "core.history", "Keys": "core.keys", "Outlook": "core.outlook", "Past": "core.history",
-    "Profile": "core.profile", "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.backtest",
-    "fit": "pipeline.learn", "open_log": "ingest.store", "read": "pipeline.verbs", "simulate": "ingest.simulate",
+    "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features",
+    "Forecaster": "pipeline.forecaster", "Future": "core.history", "History": "core.history", "Keys": "core.keys",
+    "Outlook": "core.outlook", "Past": "core.history", "Profile": "core.profile", "TableModel": "pipeline.tabular",
+    "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.backtest", "fit": "pipeline.learn",
+    "fit_table": "pipeline.tabular", "open_log": "ingest.store", "read": "pipeline.verbs", "simulate": "ingest.simulate",
 }  # fmt: skip
 
 __all__ = [*_HOMES]  # noqa: PLE0604

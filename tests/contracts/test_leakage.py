@@ -27,6 +27,7 @@ from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.models.hazard import PooledLogistic
 from whenbuy.pipeline import bundle, learn, verbs
 from whenbuy.pipeline.build import examples, panel
+from whenbuy.pipeline.plan import plan
 from whenbuy.questions.asked import people
 
 ROOT = Path(__file__).parents[2]
@@ -139,8 +140,8 @@ def quick(answer, grid):
 
 def learned(history, instant, folder):
     """Every byte of the training examples and of the model fitted as of an instant."""
-    plan = learn._plan(history, instant, (7.0, 28.0), None, (), 0)
-    parts = [*plan.parts(), plan.everything()]
+    made = plan(history, instant, (7.0, 28.0), None, (), 0)
+    parts = [*made.parts(), made.everything()]
     found = [(*part.table.names, part.keys.ids().to_list(), kept(part)) for part in parts]
     bundle.save(folder, learn.fit(history, instant, horizons=(7, 28), candidates=quick), {})
     return found, {file.name: file.read_bytes() for file in folder.iterdir()}

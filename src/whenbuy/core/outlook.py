@@ -28,7 +28,7 @@ class Outlook:
         Who was asked (n).
     answers
         Forecast by question: ``purchase`` (TimeToEvent) always; where the log can teach them ``amount`` (Amount of the next order),
-        ``spend`` (Amount, all orders within a window), ``category`` (Classes) and ``redemption`` (Probability).
+        ``spend`` (Amount, all orders within a window), ``classes`` (Classes) and ``redemption`` (Probability).
     horizons
         The horizons asked about, in days.
     windows
@@ -106,7 +106,7 @@ class Outlook:
         return self.purchase.plot()
 
     def _top_category(self) -> pl.Series:
-        answer = self.answers.get("category")
+        answer = self.answers.get("classes")
         if not isinstance(answer, Classes) or not len(self):
             return pl.Series([None] * len(self), dtype=pl.String)
         return pl.Series(list(answer.classes), dtype=pl.String).gather(answer.top(1)[:, 0])

@@ -39,6 +39,7 @@ from whenbuy.features.builder import Builder, Feature
 from whenbuy.features.calendar import Calendar, Holiday, Payday, Weekdays
 from whenbuy.features.defaults import default_features, rhythm_features
 from whenbuy.features.folds import BigOrder, Context, Decayed, First, FirstOrder, Gaps, Last, LastOrder, Recency, Tenure
+from whenbuy.features.interactions import ByClass, most_bought
 from whenbuy.features.live import Live
 from whenbuy.features.offers import Offers
 from whenbuy.features.pairs import Met
@@ -51,16 +52,52 @@ from whenbuy.features.sweep import sweep
 from whenbuy.features.totals import Count, Deviation, Frequency, Mean, Orders, Over, Rate, Share, Sum
 
 __all__ = [
-    "TYPES", "BigOrder", "Builder", "Calendar", "Context", "Count", "Daily", "Decayed", "Deviation", "Feature", "Features", "First",
-    "FirstOrder", "Frequency", "Gaps", "Holiday", "Last", "LastOrder", "LatestEvents", "Live", "Mean", "Met", "Offers", "Orders", "Over",
-    "Payday", "Program", "Rate", "Recency", "Share", "Sum", "Tenure", "Weekdays", "default_features", "everything", "rhythm_features",
-    "seek", "sweep",
+    "TYPES",
+    "BigOrder",
+    "Builder",
+    "ByClass",
+    "Calendar",
+    "Context",
+    "Count",
+    "Daily",
+    "Decayed",
+    "Deviation",
+    "Feature",
+    "Features",
+    "First",
+    "FirstOrder",
+    "Frequency",
+    "Gaps",
+    "Holiday",
+    "Last",
+    "LastOrder",
+    "LatestEvents",
+    "Live",
+    "Mean",
+    "Met",
+    "Offers",
+    "Orders",
+    "Over",
+    "Payday",
+    "Program",
+    "Rate",
+    "Recency",
+    "Share",
+    "Sum",
+    "Tenure",
+    "Weekdays",
+    "default_features",
+    "everything",
+    "most_bought",
+    "rhythm_features",
+    "seek",
+    "sweep",
 ]  # fmt: skip
 
 TYPES: Final[dict[str, type]] = {
     made.__name__: made
     for made in (
-        BigOrder, Calendar, Context, Count, Daily, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps, Holiday, Last,
+        BigOrder, ByClass, Calendar, Context, Count, Daily, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps, Holiday, Last,
         LastOrder, LatestEvents, Mean, Met, Offers, Orders, Over, Payday, Rate, Recency, Share, Sum, Tenure, Weekdays,
     )
 }  # fmt: skip

@@ -15,7 +15,7 @@ from whenbuy.core.errors import ColumnError, SettingsError
 from whenbuy.core.log import Dictionary, EventLog
 from whenbuy.core.profile import Profile
 from whenbuy.features import lanes
-from whenbuy.features.local import PARTS
+from whenbuy.features.local import DATE, PARTS
 from whenbuy.features.program import ByDay, ByInstant, Program
 
 Where = tuple[str, str]
@@ -80,8 +80,9 @@ class Builder:
     _units: list[tuple[int, int]] = field(default_factory=list)
     _steps: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
     _fold_steps: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
+    _day_steps: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
     _empty: list[int] = field(default_factory=list)
-    _decays: dict[tuple[str, float, str | None, Where | None], int] = field(default_factory=dict)
+    _decays: dict[tuple[str, float, str | None, Where | None, bool], int] = field(default_factory=dict)
     _known_names: list[int] = field(default_factory=list)
     _plain: list[tuple[int, Total]] = field(default_factory=list)
     _reads: list[tuple[int, int, tuple[int | Total, ...], tuple[float, float]]] = field(default_factory=list)
@@ -136,9 +137,9 @@ class Builder:
         """Return the slot of the last known name in a column."""
         return self._fold(lanes.LAST_NAME, self._kinds(kind), 1, self._coded(column))
 
-    def gaps(self, kind: str) -> int:
+    def gaps(self, kind: str, *, once_a_day: bool = False) -> int:
         """Return the first of the six slots of the gaps between events of a kind (between orders, for purchases)."""
-        slot = self._fold(lanes.GAP, self._heads(kind), 6)
+        slot = self._fold(lanes.GAP, self._heads(kind), 6, once_a_day=once_a_day)
         self._empty[slot + 1 : slot + 6] = [0] * 5
         return slot
 
@@ -150,11 +151,13 @@ class Builder:
             self._empty[slot + place] = 0
         return self._fold(lanes.BIG_LINE, tuple(kind for kind in self._kinds("purchase") if kind not in heads), 6, column_at, slot=slot)
 
-    def decay(self, kind: str, halflife_days: float, column: str | None = None, where: Where | None = None) -> tuple[int, int]:
+    def decay(
+        self, kind: str, halflife_days: float, column: str | None = None, where: Where | None = None, *, once_a_day: bool = False
+    ) -> tuple[int, int]:
         """Return slot and place of a decayed count of the events of a kind (orders, for purchases), or of a decayed sum of a column."""
-        place = self._decays.setdefault((kind, halflife_days, column, where), len(self._decays))
+        place = self._decays.setdefault((kind, halflife_days, column, where, once_a_day), len(self._decays))
         if column is None:
-            return self._fold(lanes.DECAY, self._heads(kind), 1, where=where, decay=place), place
+            return self._fold(lanes.DECAY, self._heads(kind), 1, where=where, decay=place, once_a_day=once_a_day), place
         return self._fold(lanes.DECAY_SUM, self._kinds(kind), 1, self._number(column), where, decay=place), place
 
     # ---- how to read it
@@ -290,8 +293,9 @@ class Builder:
         *,
         decay: int = 0,
         slot: int = -1,
+        once_a_day: bool = False,
     ) -> int:
-        key = (action, kinds, column, where, decay, slot)
+        key = (action, kinds, column, where, decay, slot, once_a_day)
         if key not in self._folds:
             if slot < 0:
                 slot = len(self._empty)
@@ -300,8 +304,17 @@ class Builder:
             passes = self._filter(where)
             if passes is not None and column >= 0:
                 for kind in kinds:
-                    self._fold_steps.setdefault(kind, []).append((action, slot, column, *passes, decay))
+                    steps = self._days(kind) if once_a_day else self._fold_steps.setdefault(kind, [])
+                    steps.append((action, slot, column, *passes, decay))
         return self._folds[key]
+
+    def _days(self, kind: int) -> list[tuple[int, ...]]:
+        """Return the steps that stand behind one that lets only the first event of each day of the shop pass."""
+        if kind not in self._day_steps:
+            date = _PART - self._parts.setdefault(DATE, len(self._parts))
+            self._day_steps[kind] = [(lanes.NEW_DAY, len(self._empty), date, -1, -1, 0)]
+            self._empty.append(MISSING)
+        return self._day_steps[kind]
 
     def _named(self, name: str) -> int:
         self.names.append(name)
@@ -325,8 +338,9 @@ class Builder:
         for kind, lane in self._units:
             units[kind, lane] = 1
         kinds = len(self.log.kinds) + 1
+        folds = {kind: self._fold_steps.get(kind, []) + self._day_steps.get(kind, []) for kind in range(kinds)}
         code = lanes.Code(
-            _ints(lengths), self._width, units, *self._by_kind(self._steps, kinds, 5), *self._by_kind(self._fold_steps, kinds, 6),
+            _ints(lengths), self._width, units, *self._by_kind(self._steps, kinds, 5), *self._by_kind(folds, kinds, 6),
             np.array([days * DAY for _, days, *_ in self._decays], np.float64), _ints(self._empty),
             _ints([(column, place(total)) for column, total in self._plain]).reshape(-1, 2),
             np.array([total.scale for _, total in self._plain], np.float64), _ints(reads).reshape(-1, 6),
@@ -349,7 +363,7 @@ class Builder:
         """Return where each kind's steps begin (kinds + 1), and the steps of all kinds in one array."""
         listed = _ints([step for kind in range(kinds) for step in steps.get(kind, [])]).reshape(-1, width)
         first = np.cumsum([0, *(len(steps.get(kind, [])) for kind in range(kinds))])
-        where = listed[:, 3]
+        where = listed[:, 2:4]
         where[where <= _PART] = len(self._columns) + _PART - where[where <= _PART]
         return first.astype(np.int64), listed
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from whenbuy.core.log import KINDS, EventLog
+import numpy as np
+
+from whenbuy.core.clock import Clock
+from whenbuy.core.log import KINDS, ORDERS, EventLog
 from whenbuy.features.builder import Feature
 from whenbuy.features.calendar import Calendar, Weekdays
 from whenbuy.features.folds import BigOrder, Decayed, FirstOrder, Gaps, LastOrder, Recency, Tenure
+from whenbuy.features.local import DATE, part_of
 from whenbuy.features.spec import Features
 from whenbuy.features.totals import Count, Frequency, Mean, Orders, Over, Rate, Sum
 
@@ -16,7 +20,10 @@ _AMOUNTS: Final = ("28d", "84d", "365d")
 _OTHERS: Final = ("7d", "28d", "84d")
 _HALFLIVES: Final = (4, 8, 16, 32, 64, 128)
 _SPEND_HALFLIVES: Final = (4, 16, 64)
+_DAY_HALFLIVES: Final = (2, 4, 8, 16, 28, 32, 64, 128)
 _MOST_KINDS: Final = 16
+_SHARED: Final = 0.02
+"""When more of the orders than this come on a day on which their user had ordered already, days tell more than orders."""
 
 
 def default_features(log: EventLog) -> Features:
@@ -57,18 +64,52 @@ def default_features(log: EventLog) -> Features:
     return Features(tuple(spec))
 
 
-def rhythm_features(log: EventLog) -> tuple[Feature, ...]:
+def rhythm_features(log: EventLog, clock: Clock | None = None) -> tuple[Feature, ...]:
     """Return what tells on which day a customer comes, beside the default features.
 
-    Always: her decayed rate of orders on each weekday from today on (seven columns). With amounts: decayed spend per day at 4, 16 and 64
-    days, what the short ones are of the long one (the stock at home), the days since her last big order and the share of big ones.
+    Always: her decayed rate of orders on each weekday from today on (seven columns). Where orders share days (more than one in fifty comes
+    on a day on which its user had ordered already, by the shop's clock), order days instead, each counted once however many orders it
+    brought: ``days_decay_2d`` … ``days_decay_128d`` (per day), those of 28 and 64 days by weekday too, ``day_gap_mean_days``,
+    ``day_gap_deviation_days``, ``day_gap_last_days``, ``day_recency_days`` and ``day_frequency`` (the first one starts the clock). With
+    amounts: decayed spend per day at 4, 16 and 64 days, what the short ones are of the long one (the stock at home), the days since her
+    last big order and the share of big ones.
     """
-    spec: list[Feature] = [Weekdays(Decayed("purchase", 64, name="orders_decay_64d"))]
+    spec: list[Feature] = _days() if _share_of_second_orders(log, clock or Clock()) > _SHARED else [_by_weekday(64)]
     if "amount" in log.columns:
         spec += [Decayed("purchase", halflife, "amount", name=f"spend_decay_{halflife}d") for halflife in _SPEND_HALFLIVES]
         spec += [Over(f"spend_decay_{halflife}d", "spend_decay_64d") for halflife in _SPEND_HALFLIVES[:-1]]
         spec += [BigOrder("recency"), BigOrder("share")]
     return tuple(spec)
+
+
+def _by_weekday(halflife: int, *, once_a_day: bool = False) -> Feature:
+    return Weekdays(Decayed("purchase", halflife, once_a_day=once_a_day, name=f"{'days' if once_a_day else 'orders'}_decay_{halflife}d"))
+
+
+def _days() -> list[Feature]:
+    return [
+        *(Decayed("purchase", halflife, once_a_day=True, name=f"days_decay_{halflife}d") for halflife in _DAY_HALFLIVES),
+        *(_by_weekday(halflife, once_a_day=True) for halflife in (28, 64)),
+        Gaps("mean", once_a_day=True, name="day_gap_mean_days"),
+        Gaps("deviation", once_a_day=True, name="day_gap_deviation_days"),
+        Gaps("last", once_a_day=True, name="day_gap_last_days"),
+        Gaps("open", once_a_day=True, name="day_recency_days"),
+        Gaps("number", once_a_day=True, name="day_frequency"),
+    ]
+
+
+def _share_of_second_orders(log: EventLog, clock: Clock) -> float:
+    """Return the share of the orders that come on a day on which their user had one already; 0 where there is none."""
+    heads = log.kind[: log.offsets[-1]] == log.code("purchase")
+    if ORDERS in log.columns:
+        heads &= log.columns[ORDERS].values[: log.offsets[-1]] != 0
+    rows = np.flatnonzero(heads)
+    if not len(rows):
+        return 0.0
+    user = np.searchsorted(log.offsets, rows, side="right") - 1
+    day = part_of(DATE, np.minimum(log.time[rows], log.known_at[rows]), clock)
+    span = int(np.ptp(day)) + 1
+    return 1 - len(np.unique(user * span + day - day.min())) / len(rows)
 
 
 def _rank(kind: str) -> tuple[int, str]:

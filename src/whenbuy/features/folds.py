@@ -111,24 +111,36 @@ class LastOrder:
 class Gaps:
     """Days between events of a kind, in the order in which they became known; between orders, for purchases.
 
-    A late event enters with a gap of 0. Gaps are counted in whole milliseconds. NaN before the second event (deviation: before the third).
+    ``number`` is how many gaps there are, ``open`` the days since the latest event (NaN where there is none). A late event enters with a
+    gap of 0. Gaps are counted in whole milliseconds. NaN before the second event (deviation: before the third).
+
+    With ``once_a_day`` an event counts only when its day, by the shop's clock, is later than that of the last one that counted: the first
+    one known of each day does, and a late event only if nothing of its day or a later one has been counted.
     """
 
-    statistic: Literal["mean", "deviation", "last"]
+    statistic: Literal["mean", "deviation", "last", "number", "open"]
     kind: str = "purchase"
+    once_a_day: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:
         if self.statistic not in _GAPS:
             raise SettingsError(f"Gaps have no {self.statistic!r}.", f"They have: {', '.join(_GAPS)}.", "Ask for one of these.")
-        settle(self, self.kind, "gap", self.statistic, "days")
+        settle(self, self.kind, "day" if self.once_a_day else None, "gap", self.statistic, None if self.statistic == "number" else "days")
 
     def measure(self, to: Builder) -> None:
         """Declare itself to a program that is being built."""
-        to.state(self.name, _GAPS[self.statistic], to.gaps(self.kind))
+        slot = to.gaps(self.kind, once_a_day=self.once_a_day)
+        to.state(self.name, _GAPS[self.statistic], slot + (self.statistic == "number"))
 
 
-_GAPS: Final = {"mean": lanes.GAP_MEAN, "deviation": lanes.GAP_DEVIATION, "last": lanes.GAP_LAST}
+_GAPS: Final = {
+    "mean": lanes.GAP_MEAN,
+    "deviation": lanes.GAP_DEVIATION,
+    "last": lanes.GAP_LAST,
+    "number": lanes.VALUE,
+    "open": lanes.SINCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +148,17 @@ class Decayed:
     """Events of a kind (orders, for purchases), or the sum of a column over all of them, per day, each weighted by 2**(-age / half-life).
 
     A steady rate reads as itself; 0 where there was nothing.
+
+    With ``once_a_day`` an event counts only when its day, by the shop's clock, is later than that of the last one that counted: the first
+    one known of each day does, and a late event only if nothing of its day or a later one has been counted. A filter asks about the events
+    that count.
     """
 
     kind: str
     halflife_days: float
     column: str | None = None
     where: Where | None = None
+    once_a_day: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -149,11 +166,16 @@ class Decayed:
             raise SettingsError(
                 f"A half-life of {self.halflife_days} days was asked for.", "It must be above 0.", "Say how many days halve a weight."
             )
-        settle(self, self.kind, self.column, filter_name(self.where), "decay", f"{self.halflife_days:g}d")
+        if self.once_a_day and self.column is not None:
+            raise SettingsError(
+                f"The decayed sum of {self.column!r} was asked for once a day.", "Only events count once a day.", "Leave out the column."
+            )
+        days = "days" if self.once_a_day else None
+        settle(self, self.kind, self.column, filter_name(self.where), days, "decay", f"{self.halflife_days:g}d")
 
     def measure(self, to: Builder) -> None:
         """Declare itself to a program that is being built."""
-        slot, place = to.decay(self.kind, self.halflife_days, self.column, self.where)
+        slot, place = to.decay(self.kind, self.halflife_days, self.column, self.where, once_a_day=self.once_a_day)
         each = math.log(2) / self.halflife_days
         rate = each if self.column is None else each / to.scale(self.column)
         to.state(self.name, lanes.DECAYED, slot, self.halflife_days * DAY, rate, place)

@@ -22,9 +22,10 @@ HEAVY: Final = 4096
 COUNT, SUM, KNOWN, SQUARE = 0, 1, 2, 3
 """Lanes: events; the sum of a column; events in which it is known; the sum of its squares (two lanes: multiples of 2**32, and the rest)."""
 
-LATEST, EARLIEST, FIRST, LAST, LAST_NAME, HEAD, LINE, FIRST_HEAD, FIRST_LINE, GAP, DECAY, DECAY_SUM, BIG_HEAD, BIG_LINE = range(14)
+LATEST, EARLIEST, FIRST, LAST, LAST_NAME, HEAD, LINE, FIRST_HEAD, FIRST_LINE, GAP, DECAY, DECAY_SUM, BIG_HEAD, BIG_LINE, NEW_DAY = range(15)
 """Folds: greatest and least time; first and last known number; last known name; sum over the last order and over the first one (its head,
-its further lines); gaps; a decayed count; a decayed sum; orders above the mean of those before (their heads, their further lines)."""
+its further lines); gaps; a decayed count; a decayed sum; orders above the mean of those before (their heads, their further lines); the
+last day that counted: an event of that day or an earlier one skips the folds behind this one."""
 
 RATIO, DEVIATION, REPEATS, SINCE, VALUE, NAME, GAP_MEAN, GAP_DEVIATION, GAP_LAST, DECAYED, BIG_SINCE, BIG_SHARE = range(12)
 """Ways to read a feature; plain totals are read before them."""
@@ -220,7 +221,11 @@ def fold(  # noqa: C901 - one loop: a call per event would cost more than what i
                 if where >= 0 and values[where, event] != folds[step, 4]:
                     continue
                 old = state[row, slot]
-                if action == LATEST:
+                if action == NEW_DAY:
+                    if old != MISSING and values[folds[step, 2], event] <= old:
+                        break
+                    state[row, slot] = values[folds[step, 2], event]
+                elif action == LATEST:
                     state[row, slot] = max(old, instant)
                 elif action == EARLIEST:
                     state[row, slot] = instant if old == MISSING else min(old, instant)

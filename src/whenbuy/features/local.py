@@ -18,6 +18,9 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Filters that need no column, and their names; parts of the day are six hours long, night begins at midnight."""
 
+DATE: Final = "date"
+"""What else the shop's clock says of an event: its day, in days since 1970-01-01. No filter asks for it."""
+
 _LAST_DAY: Final = 47_482
 """Changes of a zone's offset are looked up once, from 1970 up to this day, the first of 2100."""
 
@@ -29,15 +32,15 @@ def refuse_unknown_part(column: str, name: str) -> None:
 
 
 def part_of(part: str, instants: Instants, clock: Clock) -> Ints:
-    """Return in which weekday (0: Monday) or part of the day (0: night) of the shop each instant lies (n)."""
+    """Return in which weekday (0: Monday), part of the day (0: night) or ``DATE`` of the shop each instant lies (n)."""
     local: Ints = instants + offsets_at(instants, clock)
-    found: Ints = (local // DAY + 3) % 7 if part == "weekday" else local % DAY // (DAY // 4)
+    found: Ints = local // DAY if part == DATE else (local // DAY + 3) % 7 if part == "weekday" else local % DAY // (DAY // 4)
     return found
 
 
 def part_of_one(part: str, local: int) -> int:
     """Return what `part_of` says of one instant, on the shop's wall clock."""
-    return (local // DAY + 3) % 7 if part == "weekday" else local % DAY // (DAY // 4)
+    return local // DAY if part == DATE else (local // DAY + 3) % 7 if part == "weekday" else local % DAY // (DAY // 4)
 
 
 def steady(instant: int, clock: Clock) -> tuple[int, int, int]:

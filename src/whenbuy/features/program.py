@@ -37,7 +37,7 @@ class Program:
     columns
         The columns that an event must bring (as the log stores them), in the order of the kernels' values.
     parts
-        What the kernels' values say behind them of the shop's clock: weekday, hour.
+        What the kernels' values say behind them of the shop's clock: weekday, hour, date.
     by_day
         Features of the calendar: column, and its value by day.
     by_instant

@@ -29,6 +29,58 @@ _SHAPES: Final = (0.05, 20.0)
 _FAINT: Final = 1e-12
 
 
+def halflife(name: str) -> float:
+    """Return the half-life in days that stands in the name of a decayed column.
+
+    Raises
+    ------
+    UsageError
+        When none does.
+    """
+    try:
+        return float(name.rpartition("_decay_")[2].removesuffix("d"))
+    except ValueError as error:
+        raise UsageError(
+            f"A rhythm was asked for of the column {name!r}.", "It needs decayed rates such as orders_decay_64d.", "Name one of these."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a rhythm is read.
+
+    Parameters
+    ----------
+    weekly
+        Decayed orders per day (``…_decay_64d``) that the table has by weekday too.
+    rates
+        Decayed orders per day (``…_decay_32d``) that stand for the mean gap.
+    gaps
+        What the columns of the mean and the deviation of the gaps begin with.
+    recency
+        The column of the days since the last order.
+    frequency
+        The column of the number of gaps.
+    """
+
+    weekly: tuple[str, ...]
+    rates: tuple[str, ...]
+    gaps: str
+    recency: str
+    frequency: str
+
+    def __post_init__(self) -> None:
+        for name in (*self.weekly, *self.rates):
+            halflife(name)
+
+
+OF_ORDERS: Final = Columns(("orders_decay_64d",), ("orders_decay_32d",), "gap", "recency_days", "frequency")
+"""The columns of orders."""
+
+OF_DAYS: Final = Columns(("days_decay_28d", "days_decay_64d"), ("days_decay_32d",), "day_gap", "day_recency_days", "day_frequency")
+"""The columns of order days: a log has them where orders share days."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """Adds what the customer's weekdays and gaps alone say: a preparation for a learner of when.
@@ -42,56 +94,43 @@ class Rhythm:
     her gaps (method of moments), both shrunk. P = 1 - Q(k, k (s + d) / m) / Q(k, k s / m) with Q the regularised upper incomplete gamma
     function, m the mean, k the shape and s the silence (Cox 1962, *Renewal Theory*, section 1.3). The shape and s / m stand beside them.
 
-    Columns that the table lacks are passed over, with what would be made of them. A row of which nothing is known gets gaps.
+    Where the table tells of order days, on each of which all orders count once, days are read instead of orders. What is unknown, or stands
+    in a column that the table lacks, is read as nothing seen. A row of which nothing is known gets gaps.
 
     Parameters
     ----------
     days
         The days ahead.
-    weekly
-        Decayed orders per day (``…_decay_64d``) that the table has by weekday too.
-    rates
-        Decayed orders per day (``…_decay_32d``) that stand for the mean gap.
-    gaps
-        What the columns of the mean and the deviation of the gaps begin with.
-    recency
-        The column of the days since the last order.
+    columns
+        Where it is read; without them ``OF_DAYS`` where the table has ``day_recency_days``, else ``OF_ORDERS``.
     """
 
     days: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 7.0, 14.0, 28.0)
-    weekly: tuple[str, ...] = ("orders_decay_64d",)
-    rates: tuple[str, ...] = ("orders_decay_32d",)
-    gaps: str = "gap"
-    recency: str = "recency_days"
+    columns: Columns | None = None
 
     def __post_init__(self) -> None:
         if not self.days or min(self.days) <= 0:
             raise UsageError(f"A rhythm over the days {self.days} was asked for.", "Days ahead lie above 0.", "Give at least one.")
-        for name in (*self.weekly, *self.rates):
-            halflife(name)
 
     def fit(self, table: Table) -> FittedRhythm:
         """Return what is usual among these rows."""
+        read = self.columns or (OF_DAYS if OF_DAYS.recency in table.names else OF_ORDERS)
         rate, profile, usual = [], [], []
-        for name in self.weekly:
+        for name in read.weekly:
             events, watched, weekday = _weeks(table, name)
             often = float(events.sum() / max(watched.sum(), _FAINT))
             by_day, seen = (np.bincount(weekday.ravel(), part.ravel(), _WEEK).astype(np.float64) for part in (events, watched))
             rate.append(often)
             profile.append(tuple(np.where(seen > 0, by_day / np.maximum(seen * often, _FAINT), 1.0).tolist()))
-        for name in self.rates:
+        for name in read.rates:
             decayed, days = _decayed(table, name)
             usual.append(float(decayed.sum() / max(days.sum(), _FAINT)))
-        mean, deviation = self._gaps(table)
+        mean, deviation = _gaps(table, read)
         known = np.isfinite(mean)
         gap = float(np.mean(mean[known])) if known.any() else 1.0
         spread = np.isfinite(deviation) & (mean > 0)
         variation = float(np.median(deviation[spread] / mean[spread])) ** 2 if spread.any() else 1.0
-        return FittedRhythm(self, tuple(rate), tuple(profile), tuple(usual), max(gap, 1e-3), max(variation, 1e-3))
-
-    def _gaps(self, table: Table) -> tuple[Floats, Floats]:
-        mean, deviation = (_number(table, f"{self.gaps}_{part}_days", np.nan) for part in ("mean", "deviation"))
-        return mean, deviation
+        return FittedRhythm(self, read, tuple(rate), tuple(profile), tuple(usual), max(gap, 1e-3), max(variation, 1e-3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +139,8 @@ class FittedRhythm:
 
     Parameters
     ----------
+    columns
+        Where the rhythm is read.
     rate, profile
         Orders per day, and how many times as many come on each weekday (Monday first), for each weekly column.
     usual
@@ -109,6 +150,7 @@ class FittedRhythm:
     """
 
     settings: Rhythm
+    columns: Columns
     rate: tuple[float, ...]
     profile: tuple[tuple[float, ...], ...]
     usual: tuple[float, ...]
@@ -123,19 +165,19 @@ class FittedRhythm:
         return table.beside(Table(tuple(columns), values.astype(np.float32)))
 
     def _columns(self, table: Table) -> Iterator[tuple[str, Floats]]:
-        asked = self.settings
-        for place, name in enumerate(asked.weekly):
+        read = self.columns
+        for place, name in enumerate(read.weekly):
             chance = self._by_weekday(table, name, self.rate[place], np.array(self.profile[place]))
-            yield from ((f"{name}_on_weekdays_p_{days:g}d", chance[:, i]) for i, days in enumerate(asked.days))
-        own, deviation = asked._gaps(table)
-        gaps = _number(table, "frequency")
+            yield from ((f"{name}_on_weekdays_p_{days:g}d", chance[:, i]) for i, days in enumerate(self.settings.days))
+        own, deviation = _gaps(table, read)
+        gaps = _number(table, read.frequency)
         lent = (gaps + _LENT_GAPS, _LENT_GAPS)
         ratio = np.nan_to_num(deviation / np.maximum(own, 1e-3), nan=1.0, posinf=1.0) ** 2
         shape = np.clip(lent[0] / np.maximum(np.minimum(ratio, _LONGEST) * gaps + self.variation * lent[1], _FAINT), *_SHAPES)
         mean = (np.nan_to_num(own) * gaps + self.gap * lent[1]) / lent[0]
-        yield "gap_shape", shape
-        yield from self._renewal(table, "gap", mean, shape)
-        for name, usual in zip(asked.rates, self.usual, strict=True):
+        yield f"{read.gaps}_shape", shape
+        yield from self._renewal(table, read.gaps, mean, shape)
+        for name, usual in zip(read.rates, self.usual, strict=True):
             events, watched = _decayed(table, name)
             rate = (events + 2 * _LENT_DAYS * usual) / (watched + 2 * _LENT_DAYS)
             yield from self._renewal(table, name, 1 / np.maximum(rate, 1 / _LONGEST), shape)
@@ -157,27 +199,17 @@ class FittedRhythm:
         """Yield P(the next order comes within each of the days ahead) and the silence in mean gaps."""
         from scipy.special import gammaincc
 
-        silence = _number(table, self.settings.recency, self.gap)
+        silence = _number(table, self.columns.recency, self.gap)
         still = np.maximum(gammaincc(shape, shape * silence / mean), _FAINT)
         yield f"{name}_silence_ratio", silence / mean
         for days in self.settings.days:
             yield f"{name}_renewal_p_{days:g}d", 1 - np.minimum(gammaincc(shape, shape * (silence + days) / mean) / still, 1.0)
 
 
-def halflife(name: str) -> float:
-    """Return the half-life in days that stands in the name of a decayed column.
-
-    Raises
-    ------
-    UsageError
-        When none does.
-    """
-    try:
-        return float(name.rpartition("_decay_")[2].removesuffix("d"))
-    except ValueError as error:
-        raise UsageError(
-            f"A rhythm was asked for of the column {name!r}.", "It needs decayed rates such as orders_decay_64d.", "Name one of these."
-        ) from error
+def _gaps(table: Table, read: Columns) -> tuple[Floats, Floats]:
+    """Return mean and deviation of the gaps in days, NaN where there are none (n each)."""
+    mean, deviation = (_number(table, f"{read.gaps}_{part}_days", np.nan) for part in ("mean", "deviation"))
+    return mean, deviation
 
 
 def _decayed(table: Table, name: str) -> tuple[Floats, Floats]:
@@ -216,5 +248,5 @@ def _known(table: Table, name: str, default: float = 0.0) -> Floats:
     return np.asarray(np.where(np.isfinite(column), column, default))
 
 
-TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Rhythm, FittedRhythm)}
+TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Columns, Rhythm, FittedRhythm)}
 """What a stored preparation of this file may be made of."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
 from whenbuy.core.arrays import Floats, Instants, Ints
+from whenbuy.core.blocks import Block
 from whenbuy.core.examples import Examples, Table
-from whenbuy.core.history import History
+from whenbuy.core.history import History, Past
 from whenbuy.core.keys import Keys
 from whenbuy.core.question import Question
 from whenbuy.features import Features
@@ -16,19 +19,39 @@ from whenbuy.pipeline.split import spread
 from whenbuy.questions.asked import people
 
 
-def examples(history: History, features: Features, keys: Keys, questions: Sequence[Question] = ()) -> Examples:
-    """Return the features of each key as of its cutoff, and the label of each question as far as the history reaches."""
+class BlockSpec(Protocol):
+    """Declares a block, as a spec of features declares the table."""
+
+    def block(self, past: Past) -> Block:
+        """Return the block of these keys."""
+
+
+NOTHING: Mapping[str, BlockSpec] = MappingProxyType({})
+
+
+def examples(
+    history: History, features: Features, keys: Keys, questions: Sequence[Question] = (), blocks: Mapping[str, BlockSpec] = NOTHING
+) -> Examples:
+    """Return the features and blocks of each key as of its cutoff, and the label of each question as far as the history reaches."""
     past = history.before(keys)
 
     def silence(days: Floats, rows: Ints) -> Table:
         return features.table(past.take(rows).silent(days))
 
     labels = {question.name: question.label(past, history.within(keys, question.horizon_days)) for question in questions}
-    return Examples(keys, features.table(past), labels, silence)
+    told = {name: spec.block(past) for name, spec in blocks.items()}
+    return Examples(keys, features.table(past), labels, silence, blocks=told)
 
 
 def panel(
-    history: History, features: Features, cutoffs: Instants, questions: Sequence[Question], *, most: int = 2**62, seed: int = 0
+    history: History,
+    features: Features,
+    cutoffs: Instants,
+    questions: Sequence[Question],
+    blocks: Mapping[str, BlockSpec] = NOTHING,
+    *,
+    most: int = 2**62,
+    seed: int = 0,
 ) -> Examples:
     """Return the labelled examples of every person at every cutoff before which she was known.
 
@@ -38,7 +61,7 @@ def panel(
     if len(keys) > most:
         stays = spread(history.log.users.ids, seed) < most / len(keys)
         keys = keys.take(np.flatnonzero(stays[keys.code]))
-    return examples(history, features, keys, questions)
+    return examples(history, features, keys, questions, blocks)
 
 
 def people_at(history: History, cutoffs: Instants) -> Keys:

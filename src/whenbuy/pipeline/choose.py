@@ -12,11 +12,13 @@ import numpy as np
 from whenbuy.core.arrays import Bools, Floats, Ints
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
+from whenbuy.core.forecast import Amount
 from whenbuy.core.learner import Learner
 from whenbuy.evaluate.bootstrap import draws, interval
 from whenbuy.evaluate.measure import Measure, Sums
-from whenbuy.models.blend import Blend, mixed_chances, mixed_numbers
+from whenbuy.models.blend import Blend, blended, mixed_chances, mixed_numbers
 from whenbuy.models.calibrate import Calibration, outcomes
+from whenbuy.models.conformal import Adjustment, conformal
 from whenbuy.pipeline.forecaster import Choice
 
 ROUNDS: Final = 400
@@ -25,8 +27,10 @@ _POOL: Final = 5
 """How many of the best candidates may join a blend."""
 _FAINT: Final = 0.05
 """A member that counts less than this is left out of a blend."""
-_WORTH: Final = 0.001
+_WORTH: Final = 0.0003
 """The share of the best candidate's score that a blend must take off to be worth its cost."""
+_LEAST: Final = 100
+"""Amounts from which the shift of quantiles is learned, at least."""
 _SAMPLE: Final = 100_000
 """Rows on which the weights of a blend are sought."""
 Say = Callable[[str], None]
@@ -59,10 +63,10 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """What answers: the learner to fit on everything, how its chances are corrected, and how all candidates fared."""
+    """What answers: the learner to fit on everything, how its chances or quantiles are corrected, and how all candidates fared."""
 
     learner: Learner[Any] | None
-    calibration: Calibration | None
+    correction: Calibration | Adjustment | None
     choices: tuple[Choice, ...]
     notes: tuple[str, ...]
 
@@ -72,6 +76,7 @@ class _Tried:
     learner: Learner[Any]
     choice: Choice
     told: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    amount: Amount | None = None
 
     @property
     def scored(self) -> bool:
@@ -152,17 +157,18 @@ def choose(
     winner = next(one for one in everybody if one.learner == best.learner)
     if floor.scored and winner.learner != floor.learner and not winner.choice.high < 0:
         note = f"No model of the answer {answer!r} beats the floor ({floor.choice.model}) beyond doubt on later weeks: the floor answers."
-        return _chosen(everybody[0], None, everybody, (note,))
-    return _chosen(winner, _calibration(winner, valid, judge, halves), everybody, ())
+        return _chosen(everybody[0], _correction(answer, everybody[0], valid, judge, halves), everybody, (note,))
+    return _chosen(winner, _correction(answer, winner, valid, judge, halves), everybody, ())
 
 
 def _try(answer: str, learner: Learner[Any], train: Examples, valid: Examples, judge: Judge, *, in_sample: bool) -> _Tried:
     try:
-        told = judge.told(learner.fit(train).predict(valid, in_sample=in_sample))
+        forecast = learner.fit(train).predict(valid, in_sample=in_sample)
     except NotEnoughDataError as error:
         return _Tried(learner, Choice(answer, learner.name, judge.words, np.nan, note=str(error)))
+    told = judge.told(forecast)
     choice = Choice(answer, learner.name, judge.words, judge.measure(told, slice(None)).value())
-    return _Tried(learner, choice, told)
+    return _Tried(learner, choice, told, forecast if isinstance(forecast, Amount) else None)
 
 
 def _blend(answer: str, scored: Sequence[_Tried], judge: Judge, halves: tuple[Ints, Ints]) -> _Tried | None:
@@ -183,7 +189,9 @@ def _blend(answer: str, scored: Sequence[_Tried], judge: Judge, halves: tuple[In
     blend: Blend[Any] = Blend(tuple(one.learner for one, _ in members), shares)
     told = judge.mixed([one.told for one, _ in members], [share / sum(shares) for share in shares])
     choice = Choice(answer, blend.name, judge.words, judge.measure(told, slice(None)).value())
-    return _Tried(blend, choice, told)
+    amounts = [one.amount for one, _ in members if one.amount is not None]
+    mixed_amount: Any = blended(amounts, [share / sum(shares) for share in shares], blend.name) if amounts else None
+    return _Tried(blend, choice, told, mixed_amount)
 
 
 def _weights(pool: Sequence[_Tried], judge: Judge, rows: Ints) -> Floats:
@@ -216,6 +224,14 @@ def _beside(one: _Tried, floor: _Tried, judge: Judge, users: Ints, seed: int) ->
     return replace(one, choice=replace(one.choice, low=low, high=high))
 
 
+def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | Adjustment | None:
+    """Return how the quantiles of amounts are shifted so that they hold, or how chances are corrected; none where there is no need."""
+    if winner.amount is None:
+        return _calibration(winner, valid, judge, halves)
+    label = valid.label(answer)
+    return conformal(winner.amount, label) if int(label.observed.sum()) >= _LEAST else None
+
+
 def _calibration(winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | None:
     """Return the correction of the winner's chances where one learned on the earlier half helps on the later one."""
     if not judge.days:
@@ -239,9 +255,9 @@ def _halves(valid: Examples) -> tuple[Ints, Ints]:
     return np.flatnonzero(~later), np.flatnonzero(later)
 
 
-def _chosen(winner: _Tried | None, calibration: Calibration | None, tried: Sequence[_Tried], notes: tuple[str, ...]) -> Chosen:
+def _chosen(winner: _Tried | None, correction: Calibration | Adjustment | None, tried: Sequence[_Tried], notes: tuple[str, ...]) -> Chosen:
     choices = tuple(replace(one.choice, chosen=one is winner) for one in tried)
-    return Chosen(None if winner is None else winner.learner, calibration, choices, notes)
+    return Chosen(None if winner is None else winner.learner, correction, choices, notes)
 
 
 def _unscored(answer: str, winner: _Tried | None) -> tuple[str, ...]:
@@ -253,15 +269,21 @@ def _unscored(answer: str, winner: _Tried | None) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------------- the judges
 
 
-def curve_judge(valid: Examples, horizons: Sequence[float]) -> Judge:
-    """Return how curves are compared: by the mean over the horizons of the log-loss, on the rows watched for the whole horizon."""
-    days = tuple(sorted(horizons))
+def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[float]) -> Judge:
+    """Return how curves are compared: by the mean log-loss over some days, on the rows watched for that long.
+
+    The days are the horizons, and the days of the grid nearest to a seventh and to three sevenths of the shortest.
+    """
+    grid = np.array(grid_days)
+    early = [float(grid[np.abs(grid - share * min(horizons)).argmin()]) for share in (1 / 7, 3 / 7)]
+    days = tuple(sorted({*horizons, *early}))
     came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, days)
 
     def measure(told: Floats, rows: Ints | slice) -> Measure:
         return _mean_of("log-loss", np.where(seen[rows], _log_loss(told, came[rows]), 0.0), seen[rows])
 
-    return Judge("log-loss, mean over the horizons", lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days)
+    words = f"log-loss, mean over {', '.join(f'{length:g}' for length in days)} days"
+    return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days)
 
 
 def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any], Floats]) -> Judge:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
 import numpy as np
 
-from whenbuy.core.arrays import DAY, Floats
+from whenbuy.core.arrays import DAY, Bools, Floats
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import EmptyError
 from whenbuy.core.examples import Examples
-from whenbuy.core.forecast import Amount, Forecast, TimeToEvent
+from whenbuy.core.forecast import Classes, Forecast, TimeToEvent
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.learner import Model, refuse_leak
 from whenbuy.core.outlook import Outlook
-from whenbuy.features import Features
+from whenbuy.features import ByClass, Features
 from whenbuy.pipeline.build import examples
 from whenbuy.questions.asked import people
 
@@ -71,7 +71,8 @@ class Forecaster:
     horizons
         The horizons asked about, in days.
     models
-        Model by answer: ``purchase`` (the curve), ``orders`` (the expected count) and, where the log has amounts, ``amount``.
+        Model by answer: ``purchase`` (the curve), ``orders`` (the expected count) and what else the log can teach: ``amount``,
+        ``spend``, ``redemption``, ``classes``.
     choices
         How every candidate fared.
     notes
@@ -80,6 +81,10 @@ class Forecaster:
         Nothing that happened at or after this instant was learned from.
     closed
         Local days (since 1970-01-01) on which the shop is closed: nobody can buy, so the curves stand still.
+    blocks
+        What the models read beside the features.
+    windows
+        Over how many days the answers look that look over one window.
     """
 
     features: Features
@@ -89,6 +94,8 @@ class Forecaster:
     notes: tuple[str, ...]
     known_until: int
     closed: tuple[int, ...] = ()
+    blocks: Mapping[str, ByClass] = field(default_factory=dict)
+    windows: Mapping[str, float] = field(default_factory=dict)
 
     def predict(
         self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False
@@ -114,7 +121,7 @@ class Forecaster:
         """Return every answer for these keys, in their order."""
         refuse_leak(self.known_until, keys, in_sample=in_sample)
         parts = [self._answer(history, part, in_sample=in_sample) for part in (keys.chunks(CHUNK) if len(keys) else [keys])]
-        return Outlook(keys, {name: _joined(keys, [part[name] for part in parts]) for name in parts[0]}, self.horizons)
+        return Outlook(keys, {name: _joined(keys, [part[name] for part in parts]) for name in parts[0]}, self.horizons, self.windows)
 
     def _answer(self, history: History, keys: Keys, *, in_sample: bool) -> dict[str, Forecast]:
         """Return the answers of one chunk.
@@ -124,16 +131,22 @@ class Forecaster:
         """
         midnight = history.clock.midnight_before(keys.cutoff)
         read_at = np.minimum(np.maximum(midnight, history.before(keys).last_known() + 1), keys.cutoff)
-        asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names))
+        asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names), blocks=self.blocks)
         silence = (keys.cutoff - read_at) / DAY
         curves = self._curves(asked)
         if self.closed:
             curves = without_closed_days(curves, self.closed, history.clock)
         curves = _after_silence(curves, keys, silence, in_sample=in_sample)
         found: dict[str, Forecast] = {"purchase": curves}
-        if "amount" in self.models:
-            amount: Amount = self.models["amount"].predict(asked, in_sample=True)
-            found["amount"] = Amount(keys, amount.mean, amount.levels, amount.quantiles, amount.model, in_sample)
+        for name, model in self.models.items():
+            if name not in ("purchase", "orders"):
+                answer: Any = model.predict(asked, in_sample=True)
+                found[name] = replace(answer, keys=keys, in_sample=in_sample)
+        if isinstance(classes := found.get("classes"), Classes):
+            buys = curves.probability(classes.horizon_days)
+            given = getattr(self.models["classes"], "given_purchase", None)  # a model that says what she buys, given that she does
+            own = classes if given is None or curves.prior is None else _multiplied(classes, given(asked), buys, curves.prior)
+            found["classes"] = own.at_most(buys)
         return found
 
     def _curves(self, asked: Examples) -> TimeToEvent:
@@ -142,6 +155,11 @@ class Forecaster:
             return curve
         count: TimeToEvent = self.models["orders"].predict(asked, in_sample=True)
         return TimeToEvent.of(asked.keys, curve.grid_days, curve.survival, count.mean_count, curve.model, prior=curve.prior)
+
+
+def _multiplied(classes: Classes, given: Floats, buys: Floats, prior: Bools) -> Classes:
+    """Return the chances as P(buys) x P(class, given that she buys); strangers keep their prior."""
+    return replace(classes, chance=np.where(prior[:, None], classes.chance, buys[:, None] * given))
 
 
 def without_closed_days(curves: TimeToEvent, closed: tuple[int, ...], clock: Clock) -> TimeToEvent:
@@ -173,9 +191,16 @@ def _joined(keys: Keys, parts: list[Forecast]) -> Forecast:
         survival, count = (np.concatenate([getattr(part, name) for part in curves]) for name in ("survival", "mean_count"))
         prior = None if first.prior is None else np.concatenate([part.prior for part in curves if part.prior is not None])
         return TimeToEvent(keys, first.grid_days, survival, count, first.model, prior, first.in_sample)
-    amounts = [part for part in parts if isinstance(part, Amount)]
-    mean, quantiles = np.concatenate([part.mean for part in amounts]), np.concatenate([part.quantiles for part in amounts])
-    return Amount(keys, mean, amounts[0].levels, quantiles, amounts[0].model, amounts[0].in_sample)
+    rows = {name: [getattr(part, name) for part in parts] for name in _PER_KEY if hasattr(first, name)}
+    whole: Any = replace(cast("Any", first), keys=keys, **{name: _stacked(found) for name, found in rows.items()})
+    joined: Forecast = whole
+    return joined
 
 
+def _stacked(parts: list[Any]) -> Any:
+    return None if parts[0] is None else np.concatenate(parts)
+
+
+_PER_KEY: Final = ("mean", "quantiles", "chance", "prior")
+"""The parts of a forecast that have a row per key."""
 TYPES: Final = {kind.__name__: kind for kind in (Choice, Forecaster)}

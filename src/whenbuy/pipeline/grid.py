@@ -21,10 +21,14 @@ class Grid:
 
     The step is a day where a quarter of the gaps between orders is shorter than a week, else a week. The grid has every step up to the
     longest horizon and four more points up to twice of it: beyond the longest horizon a curve is kept for its quantiles only.
+
+    Answers that look over one window take the shortest horizon (what she spends, from which classes she buys) or the middle one (whether
+    she redeems an offer).
     """
 
     days: tuple[float, ...]
     step_days: float
+    horizons: tuple[float, ...] = (7.0, 14.0, 28.0)
 
     @classmethod
     def of(cls, history: History, horizons: tuple[float, ...]) -> Grid:
@@ -35,7 +39,17 @@ class Grid:
         days = {*horizons, *np.arange(step, longest + step / 2, step).tolist(), *(longest * (1 + part / 4) for part in range(1, 5))}
         if has_clock_times(history):
             days |= {hours for hours in HOURS if hours < longest}
-        return cls(tuple(sorted(days)), step)
+        return cls(tuple(sorted(days)), step, tuple(sorted(horizons)))
+
+    @property
+    def shortest(self) -> float:
+        """The shortest horizon in days."""
+        return self.horizons[0]
+
+    @property
+    def middle(self) -> float:
+        """The middle horizon in days."""
+        return self.horizons[len(self.horizons) // 2]
 
 
 def order_gaps(history: History) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,14 +12,23 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.question import Question
-from whenbuy.features import Feature, Features, default_features
+from whenbuy.features import ByClass, Feature, Features, default_features, most_bought, rhythm_features
 from whenbuy.pipeline.build import panel
 from whenbuy.pipeline.grid import Grid
 from whenbuy.pipeline.split import Split, time_split
-from whenbuy.questions import NextAmount, NextPurchase, OrderCount
+from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Redemption, Spend
 
 ROWS = 1_000_000
 """Examples above this number are thinned by leaving out users: it bounds the time and the memory of a fit."""
+CLASS_ROWS = 150_000
+"""The same for the answer about classes, whose examples are larger."""
+MANY = 26
+"""With more weekly cutoffs than this candidates are tried on every other one; what wins learns from all of them."""
+CLASSES = "classes"
+CLASS_WEEKS = 20
+"""The answer about classes learns from so many of the latest cutoffs: earlier ones add nothing."""
+TASTES = 45
+"""So many classes are described to the models, those asked about and the most bought others: they tell a customer's taste."""
 PARTS = (0.7, 0.1, 0.2)
 """Shares of the history: candidates learn from what comes before the last one and are compared on it, over several cutoffs where it is long
 enough; one cutoff would be one week's weather."""
@@ -41,6 +50,8 @@ class Plan:
         The length of the windows over which candidates are compared: the longest horizon, or what a short log allows.
     answers
         Which answers the history can teach.
+    classes
+        The classes about which ``classes`` is asked.
     notes
         What the reader should know about this plan, in sentences.
     end
@@ -56,33 +67,62 @@ class Plan:
     split: Split
     valid_days: float
     answers: tuple[str, ...]
+    classes: tuple[str, ...]
     notes: tuple[str, ...]
     end: int
     seed: int
 
     @property
-    def questions(self) -> tuple[Question, ...]:
-        """What the examples carry labels of."""
-        longest = max(self.horizons)
-        asked: tuple[Question, ...] = (NextPurchase(longest), OrderCount(self.valid_days))
-        return (*asked, NextAmount(longest)) if "amount" in self.answers else asked
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The answers, those together that learn from the same examples."""
+        alike = tuple(answer for answer in self.answers if answer != CLASSES)
+        return (alike, (CLASSES,)) if CLASSES in self.answers else (alike,)
 
-    def parts(self) -> tuple[Examples, Examples]:
-        """Return the examples to learn from, and the later ones on which candidates are compared.
+    @property
+    def windows(self) -> dict[str, float]:
+        """Over how many days the answers look that look over one window."""
+        looks = {"spend": self.grid.shortest, CLASSES: self.grid.shortest, "redemption": self.grid.middle}
+        return {answer: days for answer, days in looks.items() if answer in self.answers}
+
+    @property
+    def blocks(self) -> dict[str, ByClass]:
+        """What the models read beside the table."""
+        if not self.classes:
+            return {}
+        others = (name for name in most_bought(self.history.log, most=TASTES) if name not in self.classes)
+        return {"interactions": ByClass((*self.classes, *others)[: max(TASTES, len(self.classes))])}
+
+    def questions(self, answers: Sequence[str]) -> tuple[Question, ...]:
+        """Return what examples for these answers carry labels of."""
+        longest = max(self.horizons)
+        if CLASSES in answers:
+            return (NextPurchase(longest), NextClasses(self.grid.shortest, self.classes))
+        shorter = [OrderCount(days, name=f"orders_{days:g}d") for days in self.grid.horizons if days < self.valid_days]
+        asked: list[Question] = [NextPurchase(longest), OrderCount(self.valid_days), *shorter]
+        if "amount" in answers:
+            asked += [NextAmount(longest), Spend(self.grid.shortest)]
+        if "redemption" in answers:
+            asked.append(Redemption(self.grid.middle))
+        return tuple(asked)
+
+    def parts(self, answers: Sequence[str]) -> tuple[Examples, Examples]:
+        """Return the examples to learn some answers from, and the later ones on which candidates are compared.
 
         Choosing needs two parts of the split, not three: what is chosen is judged by a backtest, which stands further back.
         """
         split = self.split
         if split.shares is not None:
-            both = self._panel(self.history, split.train)
+            both = self._panel(self.history, split.train, answers)
             learns = split.rows(both.keys, "train")
             return both.take(np.flatnonzero(learns)), both.take(np.flatnonzero(~learns))
         boundary = split.censored_at("valid")
-        return self._panel(self.history.cut(boundary), self._weekly(boundary)), self._panel(self.history, split.test)
+        train = self._panel(self.history.cut(boundary), thinned(self._weekly(boundary), answers), answers)
+        return train, self._panel(self.history, split.test, answers)
 
-    def everything(self) -> Examples:
-        """Return the examples of all cutoffs, up to the last moment that may be learned from."""
-        return self._panel(self.history, self._weekly(self.end))
+    def everything(self, answers: Sequence[str]) -> Examples:
+        """Return the examples of all cutoffs for some answers, up to the last moment that may be learned from."""
+        cutoffs = self._weekly(self.end)
+        return self._panel(self.history, cutoffs[-CLASS_WEEKS:] if CLASSES in answers else cutoffs, answers)
 
     def _weekly(self, end: int) -> Instants:
         """Return the local midnights every week back from an instant, which is one of them, to the first event (rising).
@@ -93,12 +133,30 @@ class Plan:
         last, first = clock.days(np.array([end, self.history.log.start], np.int64)).tolist()
         return clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
 
-    def _panel(self, history: History, cutoffs: Instants) -> Examples:
-        return panel(history, self.features, cutoffs, self.questions, most=ROWS, seed=self.seed)
+    def _panel(self, history: History, cutoffs: Instants, answers: Sequence[str]) -> Examples:
+        classes = CLASSES in answers
+        blocks, most = (self.blocks, CLASS_ROWS) if classes else ({}, ROWS)
+        return panel(history, self.features, cutoffs, self.questions(answers), blocks, most=most, seed=self.seed)
+
+
+def thinned(cutoffs: Instants, answers: Sequence[str]) -> Instants:
+    """Return the cutoffs on which candidates are tried: every other one of many, the last one included.
+
+    Neighbouring weeks teach nearly the same, and trying costs half.
+    """
+    if CLASSES in answers:
+        cutoffs = cutoffs[-CLASS_WEEKS:]
+    return cutoffs[(len(cutoffs) - 1) % 2 :: 2] if len(cutoffs) > MANY or CLASSES in answers else cutoffs
 
 
 def plan(
-    history: History, as_of: int | str | None, horizons: tuple[float, ...], features: Features | None, further: Sequence[Feature], seed: int
+    history: History,
+    as_of: int | str | None,
+    horizons: tuple[float, ...],
+    features: Features | None,
+    further: Sequence[Feature],
+    seed: int,
+    classes: tuple[str, ...] = (),
 ) -> Plan:
     """Return the plan of a fit as of a moment (the end of the history, by default).
 
@@ -127,6 +185,12 @@ def plan(
             f"The log holds {days:.0f} days, too few to check a forecast of {max(horizons):g} days on later weeks: models were compared "
             f"over {valid_days:g} days, and the curves beyond that are carried on, not checked."
         )
-    answers = ("purchase", "orders", "amount") if "amount" in known.log.columns else ("purchase", "orders")
-    features = features or Features((*default_features(known.log).spec, *further))
-    return Plan(known, features, horizons, grid, split, valid_days, answers, tuple(notes), end, seed)
+    grid = replace(grid, horizons=tuple(sorted({min(length, valid_days) for length in grid.horizons})))
+    classes = (classes or most_bought(known.log)) if "category" in known.log.columns else ()
+    answers = ["purchase", "orders", *(("amount", "spend") if "amount" in known.log.columns else ())]
+    answers += ["redemption"] if known.log.count("redeemed") else []
+    answers += [CLASSES] if len(classes) > 1 else []
+    features = features or Features((*default_features(known.log).spec, *rhythm_features(known.log), *further))
+    return Plan(
+        known, features, horizons, grid, split, valid_days, tuple(answers), classes if len(classes) > 1 else (), tuple(notes), end, seed
+    )

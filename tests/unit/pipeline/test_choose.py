@@ -64,7 +64,7 @@ FLOOR, ONE, OTHER, BOTH = Knows("floor"), Knows("one", ("one",)), Knows("other",
 
 def chosen(*candidates, valid=None, budget=AMPLE):
     valid = valid or world()
-    return choose("purchase", candidates, valid, valid, curve_judge(valid, GRID), budget=budget, say=lambda text: None)
+    return choose("purchase", candidates, valid, valid, curve_judge(valid, GRID, GRID), budget=budget, say=lambda text: None)
 
 
 def test_the_best_answers_when_it_beats_the_floor():
@@ -105,13 +105,13 @@ def test_a_blend_that_does_not_help_is_not_made():
 
 def test_a_wrong_level_is_corrected():
     found = chosen(Knows("loud", ("one", "other"), scale=2.0))
-    assert found.calibration is not None
-    assert found.calibration.offset == pytest.approx([-np.log(2)] * 3, abs=0.2)
+    assert found.correction is not None
+    assert found.correction.offset == pytest.approx([-np.log(2)] * 3, abs=0.2)
 
 
 def test_a_right_level_is_left_alone_or_nearly():
     found = chosen(FLOOR, BOTH)
-    assert found.calibration is None or found.calibration.offset == pytest.approx([0.0] * 3, abs=0.2)
+    assert found.correction is None or found.correction.offset == pytest.approx([0.0] * 3, abs=0.2)
 
 
 def test_one_cutoff_is_halved_by_users():

@@ -1,0 +1,134 @@
+"""Conformal intervals of amounts: quantiles shifted so that they hold on weeks that the model has not seen.
+
+Split conformal on quantiles, each tail on its own (Romano, Patterson & Candès 2019, "Conformalized quantile regression", theorem 2), with
+the error of a quantile measured in units of the expected amount, as in the scaled version of Sesia & Candès 2020. Were future customers
+drawn like those of the calibration weeks, at most a share l of the amounts would lie above the quantile 1 - l, and as many below the
+quantile l. Weeks drift and a customer comes again in several of them, so the coverage is measured on ripe cutoffs as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from whenbuy.core.arrays import Floats
+from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
+from whenbuy.core.examples import Examples, Labels
+from whenbuy.core.forecast import Amount
+from whenbuy.core.learner import Model
+from whenbuy.models.ladder import without_crossings
+
+_LEAST: Final = 0.01
+"""An expected amount below this share of the mean one counts as that: errors in units of next to nothing say nothing."""
+_ROUNDING: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adjustment:
+    """How far each quantile is shifted.
+
+    Parameters
+    ----------
+    levels
+        The quantiles (q).
+    shift
+        What is added to each, in units of the expected amount (q). The median is a forecast of its own and stays.
+    least
+        The smallest such unit.
+    """
+
+    levels: Floats
+    shift: Floats
+    least: float
+
+    def apply(self, answer: Amount) -> Amount:
+        """Return the amounts with their quantiles shifted; none falls below 0 that did not, and none crosses another.
+
+        Raises
+        ------
+        WhenbuyError
+            When the forecast holds other levels.
+        """
+        _require_levels(answer, self.levels)
+        moved = answer.quantiles + self.shift * np.maximum(answer.mean, self.least)[:, None]
+        moved = np.maximum(moved, np.minimum(answer.quantiles, 0.0))
+        return replace(answer, quantiles=without_crossings(self.levels, moved))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConformalModel:
+    """A model of amounts and the adjustment of its quantiles.
+
+    ``adjusted_until`` is the end of the last label window from which the adjustment was learned.
+    """
+
+    model: Model[Amount]
+    adjustment: Adjustment
+    adjusted_until: int
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it: the model's own."""
+        return self.model.name
+
+    @property
+    def known_until(self) -> int:
+        """The end of the last label window that the model or its adjustment saw."""
+        return max(self.model.known_until, self.adjusted_until)
+
+    def predict(self, examples: Examples, *, in_sample: bool = False) -> Amount:
+        """Return the adjusted amounts of each key; raises as the model does."""
+        return self.adjustment.apply(self.model.predict(examples, in_sample=in_sample))
+
+
+def conformal(forecast: Amount, labels: Labels) -> Adjustment:
+    """Return the adjustment that makes the quantiles of a forecast hold on these rows.
+
+    Only rows whose amount was observed count. A level so far out that so few rows cannot speak of it (fewer than 1 / (1 - level) of them,
+    for an upper one) stays where it is.
+
+    Parameters
+    ----------
+    forecast
+        Told by a model that had not seen these labels.
+    labels
+        What came true.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When no amount was observed.
+    """
+    if len(labels) != len(forecast):
+        raise WhenbuyError(f"{len(forecast)} amounts were given {len(labels)} labels.")
+    rows = np.flatnonzero(labels.observed & np.isfinite(labels.value))
+    if not len(rows):
+        raise NotEnoughDataError(
+            f"None of {len(labels)} amounts was observed.", "Intervals are learned from amounts that came.", "Use a longer history."
+        )
+    mean = np.maximum(forecast.mean[rows], 0.0)
+    least = _LEAST * float(mean.mean()) or 1.0
+    errors = (labels.value[rows][:, None] - forecast.quantiles[rows]) / np.maximum(mean, least)[:, None]
+    shift = np.array([_shift(error, float(level)) for error, level in zip(errors.T, forecast.levels, strict=True)])
+    return Adjustment(forecast.levels, shift, least)
+
+
+def _shift(error: Floats, level: float) -> float:
+    """Return by how much a quantile is shifted: the conformal quantile of its errors (n), on the safe side."""
+    n, ordered = len(error), np.sort(error)
+    if abs(level - 0.5) < _ROUNDING:
+        return 0.0
+    place = np.ceil((n + 1) * level - _ROUNDING) if level > 0.5 else np.floor((n + 1) * level + _ROUNDING)
+    return float(ordered[int(place) - 1]) if 1 <= place <= n else 0.0
+
+
+def _require_levels(answer: Amount, levels: Floats) -> None:
+    if not np.array_equal(answer.levels, levels):
+        raise WhenbuyError(f"Quantiles at {answer.levels.tolist()} were to be adjusted by what was learned at {levels.tolist()}.")
+
+
+TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (Adjustment, ConformalModel)}
+"""What a stored model of this file may be made of."""
