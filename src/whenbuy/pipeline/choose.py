@@ -52,6 +52,9 @@ class Judge:
         What a blend would have told.
     days
         The days at which chances are told (m), where they can be calibrated.
+    whole
+        Whether the validation rows were watched for all that is asked. Where they were not, candidates are neither blended nor calibrated:
+        what is carried on beyond the checked days is best left to one model that was made for it.
     """
 
     words: str
@@ -59,6 +62,7 @@ class Judge:
     measure: Callable[[Floats, Ints | slice], Measure]
     mixed: Callable[[Sequence[Floats], Sequence[float]], Floats]
     days: tuple[float, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +178,7 @@ def _try(answer: str, learner: Learner[Any], train: Examples, valid: Examples, j
 def _blend(answer: str, scored: Sequence[_Tried], judge: Judge, halves: tuple[Ints, Ints]) -> _Tried | None:
     """Return the blend of the best candidates where it beats the best of them on the later half; none where it does not."""
     pool = scored[:_POOL]
-    if len(pool) < 2:
+    if len(pool) < 2 or not judge.whole:
         return None
     first, second = halves
     mixed = judge.mixed([one.told[second] for one in pool], _weights(pool, judge, first).tolist())
@@ -234,7 +238,7 @@ def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halv
 
 def _calibration(winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | None:
     """Return the correction of the winner's chances where one learned on the earlier half helps on the later one."""
-    if not judge.days:
+    if not judge.days or not judge.whole:
         return None
     came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, judge.days)
 
@@ -269,7 +273,7 @@ def _unscored(answer: str, winner: _Tried | None) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------------- the judges
 
 
-def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[float]) -> Judge:
+def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[float], *, whole: bool = True) -> Judge:
     """Return how curves are compared: by the mean log-loss over some days, on the rows watched for that long.
 
     The days are the horizons, and the days of the grid nearest to a seventh and to three sevenths of the shortest.
@@ -283,7 +287,7 @@ def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[
         return _mean_of("log-loss", np.where(seen[rows], _log_loss(told, came[rows]), 0.0), seen[rows])
 
     words = f"log-loss, mean over {', '.join(f'{length:g}' for length in days)} days"
-    return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days)
+    return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days, whole)
 
 
 def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any], Floats]) -> Judge:

@@ -98,7 +98,7 @@ def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
 def _judge(answer: str, valid: Examples, made: Plan) -> Judge:
     """Return how candidates of an answer are compared."""
     if answer == "purchase":
-        return curve_judge(valid, made.grid.horizons, made.grid.days)
+        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.valid_days >= max(made.horizons))
     if answer == "orders":
         return number_judge("the count", valid, answer, lambda curves: curves.count_at(made.valid_days))
     if answer in ("redemption", CLASSES):

@@ -22,7 +22,7 @@ ROWS = 1_000_000
 """Examples above this number are thinned by leaving out users: it bounds the time and the memory of a fit."""
 CLASS_ROWS = 150_000
 """The same for the answer about classes, whose examples are larger."""
-MANY = 26
+MANY = 30
 """With more weekly cutoffs than this candidates are tried on every other one; what wins learns from all of them."""
 CLASSES = "classes"
 CLASS_WEEKS = 20
@@ -190,7 +190,7 @@ def plan(
     answers = ["purchase", "orders", *(("amount", "spend") if "amount" in known.log.columns else ())]
     answers += ["redemption"] if known.log.count("redeemed") else []
     answers += [CLASSES] if len(classes) > 1 else []
-    features = features or Features((*default_features(known.log).spec, *rhythm_features(known.log), *further))
+    features = features or Features((*default_features(known.log).spec, *rhythm_features(known.log, known.clock), *further))
     return Plan(
         known, features, horizons, grid, split, valid_days, tuple(answers), classes if len(classes) > 1 else (), tuple(notes), end, seed
     )

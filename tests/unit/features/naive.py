@@ -167,12 +167,27 @@ def edge_order(which):
     return read
 
 
+def once_a_day(feature, some, past):
+    """Only events of a later local day than the last one that counted, where a feature asks for that."""
+    last, kept = date.min, []
+    for event in some:
+        day = local(event["time"], past)
+        if not feature.once_a_day or day > last:
+            kept.append(event)
+            last = max(last, day)
+    return kept
+
+
 def gaps(feature, events, at, past):
     latest, found = None, []
-    for event in orders(events, past, at, kind=feature.kind):
+    for event in once_a_day(feature, orders(events, past, at, kind=feature.kind), past):
         if latest is not None:
             found.append(max(event["time"] - latest, 0) // 1000)
         latest = event["time"] if latest is None else max(latest, event["time"])
+    if feature.statistic == "number":
+        return float(len(found))
+    if feature.statistic == "open":
+        return NAN if latest is None else float(at - latest) / DAY
     if not found:
         return NAN
     if feature.statistic == "mean":
@@ -225,7 +240,7 @@ def halve(x):
 
 def decayed(feature, events, at, past):
     total, reference, halflife = 0.0, None, feature.halflife_days * DAY
-    unit, some = 1.0, orders(events, past, at, kind=feature.kind, where=feature.where)
+    unit, some = 1.0, pick(once_a_day(feature, orders(events, past, at, kind=feature.kind), past), past, at, where=feature.where)
     if feature.column is not None:
         some = [e for e in pick(events, past, at, feature.kind, None, feature.where) if numbers([e], feature.column)]
         unit = scale(past, feature.column)

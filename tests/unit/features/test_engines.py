@@ -31,6 +31,10 @@ EVERYTHING = f.Features((
     f.First("amount", "refund"), f.Last("amount"), f.Last("dwell_s", "view", where=("category", "meat")), f.First("unheard_of"),
     f.FirstOrder("amount"), f.LastOrder("amount"), f.LastOrder("unheard_of"),
     f.Gaps("mean"), f.Gaps("deviation"), f.Gaps("last", name="gap"), f.Gaps("last", "view"), f.Gaps("mean", "unheard-of"),
+    f.Gaps("number"), f.Gaps("open"), f.Gaps("open", "unheard-of"), f.Gaps("number", "unheard-of"),
+    *(f.Gaps(part, once_a_day=True) for part in ("mean", "deviation", "last", "number", "open")), f.Gaps("mean", "view", once_a_day=True),
+    f.Decayed("purchase", 4, once_a_day=True), f.Decayed("view", 4, once_a_day=True), f.Decayed("unheard-of", 4, once_a_day=True),
+    f.Decayed("purchase", 8, where=("category", "meat"), once_a_day=True), f.Weekdays(f.Decayed("purchase", 28, once_a_day=True)),
     f.Decayed("purchase", 4), f.Decayed("purchase", 0.25), f.Decayed("view", 32), f.Decayed("unheard-of", 1),
     f.BigOrder("recency"), f.BigOrder("share"), f.BigOrder("recency", "unheard_of"), f.BigOrder("share", "dwell_s"),
     f.Weekdays(f.Decayed("purchase", 64)), f.Weekdays(f.Orders("30d")), f.Weekdays(f.Sum("amount", "refund")), f.Offers(),
@@ -46,7 +50,7 @@ EVERYTHING = f.Features((
     f.Context("nowhere", ("x",)), f.Calendar("weekday_sin"), f.Calendar("weekday_cos"), f.Calendar("day_of_month"), f.Calendar("month"),
     f.Payday((1, 15)), f.Payday((31,), name="end"), f.Holiday(("2020-02-29", "2021-01-01")),
 ))  # fmt: skip
-BLOCKS = (f.Daily, f.LatestEvents, f.Met)
+BLOCKS = (f.ByClass, f.Daily, f.LatestEvents, f.Met)
 START = 18_300 * DAY  # 2020-02-08
 
 

@@ -136,16 +136,18 @@ def test_kinds_stand_in_one_order_whatever_that_of_the_log():
 def test_the_rhythm_fits_the_log_and_stands_beside_the_default_features():
     log = random_log(np.random.default_rng(2), 3, 300, late=True, heads=True)
     spec = f.Features((*f.default_features(log).spec, *f.rhythm_features(log)))
-    assert {"orders_decay_64d_on_weekday_in_0d", "orders_decay_64d_on_weekday_in_6d", "spend_decay_16d", "big_amount_order_share"} <= set(
+    assert {"days_decay_64d_on_weekday_in_0d", "days_decay_64d_on_weekday_in_6d", "spend_decay_16d", "big_amount_order_share"} <= set(
         spec.names
     )
     past = History(log, Clock("Europe/Berlin")).before(History(log).keys())
     table = spec.table(past)
     same(table.values, naive.table(past, spec), spec.names)
-    week = sum(table.column(f"orders_decay_64d_on_weekday_in_{days}d") for days in range(7))
-    np.testing.assert_allclose(week, table.column("orders_decay_64d"), rtol=1e-5)
-    plain = EventLog(log.users, log.kinds, log.offsets, log.known_at, log.time, log.kind, {}, log.end, log.by_time)
-    assert len(f.Features(f.rhythm_features(plain)).names) == 7
+    week = sum(table.column(f"days_decay_64d_on_weekday_in_{days}d") for days in range(7))
+    np.testing.assert_allclose(week, table.column("days_decay_64d"), rtol=1e-5)
+    bare = EventLog(
+        log.users, ("view", "search", "refund", "curious"), log.offsets, log.known_at, log.time, log.kind, {}, log.end, log.by_time
+    )
+    assert f.Features(f.rhythm_features(bare)).names == tuple(f"orders_decay_64d_on_weekday_in_{days}d" for days in range(7))
 
 
 def test_big_orders_by_hand():

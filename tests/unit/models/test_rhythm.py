@@ -8,7 +8,7 @@ from scipy.stats import gamma
 from tests.unit.models.purchase_examples import examples, stored
 from whenbuy.core.errors import UsageError
 from whenbuy.core.examples import Table
-from whenbuy.models.rhythm import TYPES, Rhythm
+from whenbuy.models.rhythm import OF_DAYS, OF_ORDERS, TYPES, Columns, Rhythm
 
 WEEKLY = tuple(f"orders_decay_64d_on_weekday_in_{i}d" for i in range(7))
 
@@ -74,7 +74,7 @@ def test_renewal_chances_equal_the_integral():
 def test_regular_gaps_make_a_due_order_likely_and_irregular_ones_do_not():
     base = {"recency_days": [9.0, 9.0], "gap_mean_days": [10.0, 10.0], "gap_deviation_days": [1.0, 12.0], "frequency": [60.0, 60.0]}
     asked = examples({**base, "tenure_days": [609.0, 609.0]}).table
-    made = Rhythm(weekly=(), rates=()).fit(rows()).apply(asked)
+    made = Rhythm(columns=Columns((), (), "gap", "recency_days", "frequency")).fit(rows()).apply(asked)
     regular, irregular = made.column("gap_renewal_p_3d")
     assert regular > 2 * irregular
 
@@ -126,10 +126,31 @@ def test_absurd_numbers_stay_numbers():
     assert np.isfinite(Rhythm().fit(asked.take(slice(0, 0))).apply(asked).values).all()
 
 
+def test_order_days_are_read_where_the_table_tells_of_them():
+    """The same numbers under the names of order days say the same; those of orders are then left alone."""
+    orders = rows(50)
+    names = {"recency_days": "day_recency_days", "frequency": "day_frequency", "gap_mean_days": "day_gap_mean_days",
+             "gap_deviation_days": "day_gap_deviation_days"}  # fmt: skip
+    days = Table(tuple(names.get(name, name.replace("orders_", "days_")) for name in orders.names), orders.values)
+    short = tuple(name.replace("64d", "28d") for name in days.names if "64d_on" in name)
+    days = days.beside(Table(short, np.stack([days.column(name.replace("28d", "64d")) for name in short], axis=1)))
+    fitted, plain = Rhythm().fit(days), Rhythm().fit(orders)
+    assert (fitted.columns, plain.columns) == (OF_DAYS, OF_ORDERS)
+    made, usual = fitted.apply(days), plain.apply(orders)
+    for name in usual.names[len(orders.names) :]:
+        renamed = f"day_{name}" if name.startswith("gap") else name.replace("orders_", "days_")
+        np.testing.assert_array_equal(made.column(renamed), usual.column(name))
+    assert "days_decay_28d_on_weekdays_p_7d" in made.names
+    others = tuple(name for name in orders.names if name not in days.names)
+    both = days.beside(Table(others, np.full((50, len(others)), 7, np.float32)))
+    np.testing.assert_array_equal(Rhythm().fit(both).apply(both).values[:, len(both.names) :], made.values[:, len(days.names) :])
+    assert stored(fitted, TYPES) == fitted
+
+
 def test_it_survives_storage_and_refuses_what_makes_no_sense():
     fitted = Rhythm(days=(7.0,)).fit(rows())
     assert stored(fitted, TYPES) == fitted
     with pytest.raises(UsageError, match="above 0"):
         Rhythm(days=(0.0,))
     with pytest.raises(UsageError, match="orders_7d"):
-        Rhythm(weekly=("orders_7d",))
+        Columns(("orders_7d",), (), "gap", "recency_days", "frequency")
