@@ -133,15 +133,15 @@ def absurd(raw, instant, seed=5):
 
 
 def quick(answer, grid):
-    return {"purchase": (PooledLogistic(grid.days, grid.step_days, max_rows=5_000), KaplanMeier(grid.days)), "amount": (OwnMean(),)}.get(
-        answer, (PoissonRate(grid.days),)
-    )
+    curves = PooledLogistic(grid.days, grid.step_days, max_rows=5_000), KaplanMeier(grid.days)
+    return {"purchase": curves, "orders": (PoissonRate(grid.days),), "amount": (OwnMean(),)}.get(answer, ())
 
 
 def learned(history, instant, folder):
     """Every byte of the training examples and of the model fitted as of an instant."""
     made = plan(history, instant, (7.0, 28.0), None, (), 0)
-    parts = [*made.parts(), made.everything()]
+    answers = made.groups[0]
+    parts = [*made.parts(answers), made.everything(answers)]
     found = [(*part.table.names, part.keys.ids().to_list(), kept(part)) for part in parts]
     bundle.save(folder, learn.fit(history, instant, horizons=(7, 28), candidates=quick), {})
     return found, {file.name: file.read_bytes() for file in folder.iterdir()}

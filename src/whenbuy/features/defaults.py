@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.clock import Clock
-from whenbuy.core.log import KINDS, ORDERS, EventLog
+from whenbuy.core.log import KINDS, ORDERS, SCALES, EventLog
 from whenbuy.features.builder import Feature
 from whenbuy.features.calendar import Calendar, Weekdays
 from whenbuy.features.folds import BigOrder, Decayed, FirstOrder, Gaps, LastOrder, Recency, Tenure
@@ -22,6 +22,8 @@ _HALFLIVES: Final = (4, 8, 16, 32, 64, 128)
 _SPEND_HALFLIVES: Final = (4, 16, 64)
 _DAY_HALFLIVES: Final = (2, 4, 8, 16, 28, 32, 64, 128)
 _MOST_KINDS: Final = 16
+_RIDING: Final = ("84d", "365d")
+_MOST_RIDING: Final = 4
 _SHARED: Final = 0.02
 """When more of the orders than this come on a day on which their user had ordered already, days tell more than orders."""
 
@@ -32,7 +34,8 @@ def default_features(log: EventLog) -> Features:
     Always: ``recency_days``, ``frequency``, ``tenure_days`` (of orders), ``event_recency_days``, ``event_tenure_days``, ``orders_7d`` …
     ``orders_365d``, ``orders_decay_4d`` … ``orders_decay_128d`` (orders per day), ``gap_mean_days``, ``gap_deviation_days``,
     ``gap_last_days``, ``weekday_sin``, ``weekday_cos``. With amounts: ``first_amount``, ``last_amount``, ``mean_amount`` (per order),
-    ``spend_28d`` … ``spend_365d``. With unit prices: their mean, the user's price level. For each further kind (16 at most: those that
+    ``spend_28d`` … ``spend_365d``. For further columns of real numbers, such as discounts (the first 4 by name): their sum over the
+    purchases of 84 and 365 days. With unit prices: their mean, the user's price level. For each further kind (16 at most: those that
     have a meaning, then by name, whatever their order in the log): its count in 7, 28 and 84 days and the days since the last one; for
     views also the orders per view.
     """
@@ -56,6 +59,8 @@ def default_features(log: EventLog) -> Features:
         spec += [Sum("amount", window=window, name=f"spend_{window}") for window in _AMOUNTS]
     if "unit_price" in log.columns:
         spec.append(Mean("unit_price", name="unit_price_mean"))
+    riding = sorted(name for name, held in log.columns.items() if held.dictionary is None and held.scale > 1 and name not in SCALES)
+    spec += [Sum(name, window=window) for name in riding[:_MOST_RIDING] for window in _RIDING]
     others = sorted((kind for kind in log.seen() if kind != "purchase"), key=_rank)[:_MOST_KINDS]
     for kind in others:
         spec += [*(Count(kind, window) for window in _OTHERS), Count(kind, name=f"{kind}_count"), Recency(kind)]

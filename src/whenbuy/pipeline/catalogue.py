@@ -68,12 +68,12 @@ def _spend(grid: Grid) -> tuple[Learner[Any], ...]:
 
 
 def _redemption(grid: Grid) -> tuple[Learner[Any], ...]:
-    from whenbuy.models.chance import BaseChance, LogisticChance, TreesChance
+    from whenbuy.models.chance import BaseChance, TreesChance
     from whenbuy.models.trees.boosting import Boosting
 
     del grid
     grow = Boosting(trees=300, learning_rate=0.02, leaves=5, min_leaf=300, feature_fraction=0.2, seed=1)
-    return (BaseChance("redemption"), LogisticChance("redemption", crossed=0), TreesChance("redemption", grow))
+    return (BaseChance("redemption"), TreesChance("redemption", grow))
 
 
 def _classes(grid: Grid) -> tuple[Learner[Any], ...]:

@@ -15,7 +15,7 @@ from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Classes, Forecast, TimeToEvent
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
-from whenbuy.core.learner import Model, refuse_leak
+from whenbuy.core.learner import Learner, Model, refuse_leak
 from whenbuy.core.outlook import Outlook
 from whenbuy.features import ByClass, Features
 from whenbuy.pipeline.build import examples
@@ -85,6 +85,8 @@ class Forecaster:
         What the models read beside the features.
     windows
         Over how many days the answers look that look over one window.
+    learners
+        What learned each answer: enough to learn it again from a longer history.
     """
 
     features: Features
@@ -96,6 +98,7 @@ class Forecaster:
     closed: tuple[int, ...] = ()
     blocks: Mapping[str, ByClass] = field(default_factory=dict)
     windows: Mapping[str, float] = field(default_factory=dict)
+    learners: Mapping[str, Learner[Any]] = field(default_factory=dict)
 
     def predict(
         self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from whenbuy.core.learner import Learner, Model
 from whenbuy.features import Feature, Features
 from whenbuy.models.calibrate import CalibratedModel, Calibration
 from whenbuy.models.conformal import ConformalModel
-from whenbuy.pipeline.catalogue import learners
+from whenbuy.pipeline import catalogue
 from whenbuy.pipeline.choose import Budget, Chosen, Judge, chance_judge, choose, curve_judge, number_judge
 from whenbuy.pipeline.forecaster import Forecaster
 from whenbuy.pipeline.grid import Grid
@@ -41,7 +42,7 @@ def fit(
     seed: int = 0,
     closed: Sequence[date] = (),
     classes: Sequence[str] = (),
-    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = learners,
+    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = catalogue.learners,
     budget_s: float = BUDGET_S,
     say: Say = silent,
 ) -> Forecaster:
@@ -51,7 +52,8 @@ def fit(
     are compared on the later ones; what wins (see ``choose``) learns again from all of them. ``features`` are by default those of the
     kinds and columns known by then, with the ``further`` ones of the shop; ``closed`` are the days on which it says that nobody can buy;
     ``classes`` are the categories asked about, by default the 30 with the most buyers.
-    Where no amount can be learned the answer goes without amounts, and a note says so. Once ``budget_s`` CPU seconds are spent, candidates
+    An answer without candidates is not asked for; where none of its candidates can learn the forecast goes without it, and a note says
+    so. Once ``budget_s`` CPU seconds are spent, candidates
     whose turn has not come are left out, and their choices say so; a fit that stays within it gives the same bytes for the same seed.
 
     Raises
@@ -62,12 +64,14 @@ def fit(
     made = plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed, tuple(classes))
     budget, found = Budget.of(budget_s), dict[str, Chosen]()
     models: dict[str, Model[Any]] = {}
+    tries = {answer: candidates(answer, made.grid) for answer in made.answers}
+    made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed))
     for answers in made.groups:
         train, valid = made.parts(answers)
         say(f"learning from {len(train):,} examples, choosing on {len(valid):,}: {', '.join(answers)}")
         for answer in answers:
             found[answer] = choose(
-                answer, candidates(answer, made.grid), train, valid, _judge(answer, valid, made), budget=budget,
+                answer, tries[answer], train, valid, _judge(answer, valid, made), budget=budget,
                 in_sample=made.split.shares is not None, seed=seed, say=say,
             )  # fmt: skip
         if found["purchase"].learner is None:
@@ -85,7 +89,35 @@ def fit(
     notes = (*made.notes, *(note for one in found.values() for note in one.notes))
     choices = tuple(choice for one in found.values() for choice in one.choices)
     shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
-    return Forecaster(made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows)
+    learners = {answer: one.learner for answer, one in found.items() if one.learner is not None}
+    return Forecaster(made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners)
+
+
+def refit(model: Forecaster, history: History, as_of: int | str | None = None, *, seed: int = 0, say: Say = silent) -> Forecaster:
+    """Return what the same learners learn from a longer history: nothing is chosen again, and corrections are carried over.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When nobody bought before that moment.
+    """
+    made = plan(history, as_of, model.horizons, model.features, (), seed)
+    made = replace(made, answers=tuple(model.learners), classes=_asked_classes(model))
+    models: dict[str, Model[Any]] = {}
+    for answers in made.groups:
+        everything = made.everything(answers)
+        say(f"learning {', '.join(answers)} again, from {len(everything):,} examples")
+        for answer in answers:
+            learned: Model[Any] = model.learners[answer].fit(everything)
+            old: Any = model.models[answer]
+            wrapped = isinstance(old, CalibratedModel | ConformalModel)
+            models[answer] = replace(old, model=learned) if wrapped else learned
+    return replace(model, models=models, known_until=made.end, blocks=made.blocks)
+
+
+def _asked_classes(model: Forecaster) -> tuple[str, ...]:
+    """Return the classes about which a model answers."""
+    return tuple(getattr(model.models.get(CLASSES), "classes", ()))
 
 
 def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:

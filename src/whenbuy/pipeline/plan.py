@@ -23,10 +23,11 @@ ROWS = 1_000_000
 CLASS_ROWS = 150_000
 """The same for the answer about classes, whose examples are larger."""
 MANY = 30
-"""With more weekly cutoffs than this candidates are tried on every other one; what wins learns from all of them."""
+"""Of more weekly cutoffs than this every other one is learned from: neighbouring weeks teach nearly the same (measured: no loss), for half
+the cost."""
 CLASSES = "classes"
 CLASS_WEEKS = 20
-"""The answer about classes learns from so many of the latest cutoffs: earlier ones add nothing."""
+"""The answer about classes learns from so many of the latest weeks: earlier ones add nothing."""
 TASTES = 45
 """So many classes are described to the models, those asked about and the most bought others: they tell a customer's taste."""
 PARTS = (0.7, 0.1, 0.2)
@@ -87,7 +88,7 @@ class Plan:
     @property
     def blocks(self) -> dict[str, ByClass]:
         """What the models read beside the table."""
-        if not self.classes:
+        if CLASSES not in self.answers:
             return {}
         others = (name for name in most_bought(self.history.log, most=TASTES) if name not in self.classes)
         return {"interactions": ByClass((*self.classes, *others)[: max(TASTES, len(self.classes))])}
@@ -116,37 +117,30 @@ class Plan:
             learns = split.rows(both.keys, "train")
             return both.take(np.flatnonzero(learns)), both.take(np.flatnonzero(~learns))
         boundary = split.censored_at("valid")
-        train = self._panel(self.history.cut(boundary), thinned(self._weekly(boundary), answers), answers)
+        train = self._panel(self.history.cut(boundary), self._weekly(boundary, answers), answers)
         return train, self._panel(self.history, split.test, answers)
 
     def everything(self, answers: Sequence[str]) -> Examples:
         """Return the examples of all cutoffs for some answers, up to the last moment that may be learned from."""
-        cutoffs = self._weekly(self.end)
-        return self._panel(self.history, cutoffs[-CLASS_WEEKS:] if CLASSES in answers else cutoffs, answers)
+        return self._panel(self.history, self._weekly(self.end, answers), answers)
 
-    def _weekly(self, end: int) -> Instants:
+    def _weekly(self, end: int, answers: Sequence[str]) -> Instants:
         """Return the local midnights every week back from an instant, which is one of them, to the first event (rising).
 
-        A log of less than four weeks is stepped through faster.
+        A log of less than four weeks is stepped through faster, one of many weeks in steps of two.
         """
         clock = self.history.clock
         last, first = clock.days(np.array([end, self.history.log.start], np.int64)).tolist()
-        return clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
+        cutoffs = clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
+        if len(cutoffs) <= MANY:
+            return cutoffs
+        cutoffs = cutoffs[-CLASS_WEEKS:] if CLASSES in answers else cutoffs
+        return cutoffs[(len(cutoffs) - 1) % 2 :: 2]
 
     def _panel(self, history: History, cutoffs: Instants, answers: Sequence[str]) -> Examples:
         classes = CLASSES in answers
         blocks, most = (self.blocks, CLASS_ROWS) if classes else ({}, ROWS)
         return panel(history, self.features, cutoffs, self.questions(answers), blocks, most=most, seed=self.seed)
-
-
-def thinned(cutoffs: Instants, answers: Sequence[str]) -> Instants:
-    """Return the cutoffs on which candidates are tried: every other one of many, the last one included.
-
-    Neighbouring weeks teach nearly the same, and trying costs half.
-    """
-    if CLASSES in answers:
-        cutoffs = cutoffs[-CLASS_WEEKS:]
-    return cutoffs[(len(cutoffs) - 1) % 2 :: 2] if len(cutoffs) > MANY or CLASSES in answers else cutoffs
 
 
 def plan(

@@ -119,7 +119,7 @@ def _read_again(folder: Path, say: Say, now: datetime | None = None) -> Result:
 # ------------------------------------------------------------------------------------------------ learning
 
 
-def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say) -> Result:
+def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say, like: Forecaster | None = None) -> Result:
     """Learn every answer of a shop, keep what was learned, and let it answer from now on where it passes the gate.
 
     Raises
@@ -132,10 +132,13 @@ def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say) -
         settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
         before = Registry(shop.models).champion()  # that this cannot be read is said before the work, not after it
         seed = settings.shop.seed if seed is None else seed
-        forecaster = learn.fit(
-            history, _moment(history, as_of, say), horizons=settings.shop.horizons, further=_further(settings), seed=seed,
-            closed=settings.calendar.closed, say=say,
-        )  # fmt: skip
+        if like is not None:
+            forecaster = learn.refit(like, history, _moment(history, as_of, say), seed=seed, say=say)
+        else:
+            forecaster = learn.fit(
+                history, _moment(history, as_of, say), horizons=settings.shop.horizons, further=_further(settings), seed=seed,
+                closed=settings.calendar.closed, say=say,
+            )  # fmt: skip
         scores = {f"{choice.answer}/{choice.model}": (choice.value, choice.low, choice.high) for choice in forecaster.choices}
         run = _record(shop, settings, history, "fit", forecaster, scores, (forecaster.known_until,), seed, started)
         id = champion.keep(shop, forecaster, run, history.clock.zone)
@@ -154,6 +157,11 @@ def fit(folder: Path | None, as_of: str | None, *, seed: int | None, say: Say) -
 
 def backtest(folder: Path | None, as_of: str | None, *, weeks: int, say: Say) -> Result:
     """Score forecasts of the last weeks beside the floor's, and keep the scores for the report."""
+    return _scored(folder, as_of, weeks, say)[0]
+
+
+def _scored(folder: Path | None, as_of: str | None, weeks: int, say: Say) -> tuple[Result, Forecaster]:
+    """Return what a backtest says, and the model that was scored."""
     shop, started = find_shop(folder), time.time()
     with shop.writing():
         settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
@@ -165,7 +173,7 @@ def backtest(folder: Path | None, as_of: str | None, *, weeks: int, say: Say) ->
         table = score_table(found.comparison, [duel.name for duel in duels])
         write_frame(table, shop.reports / _SCORES)
         write_frame(found.calibration(), shop.reports / _CALIBRATION)
-        scores = {row.name: (row.ours, float("nan"), float("nan")) for row in found.comparison.rows}
+        scores = {row.name: (row.ours, row.ours_low, row.ours_high) for row in found.comparison.rows}
         run = _record(shop, settings, history, "backtest", found.forecaster, scores, found.cutoffs, settings.shop.seed, started)
     cutoffs = [history.clock.show(cutoff) for cutoff in found.cutoffs]
     facts = {
@@ -174,7 +182,7 @@ def backtest(folder: Path | None, as_of: str | None, *, weeks: int, say: Say) ->
     }  # fmt: skip
     span = cutoffs[0] if len(cutoffs) == 1 else f"{len(cutoffs)} weekly cutoffs, {cutoffs[0]} to {cutoffs[-1]}"
     page = screen.scores(duels, f"{len(found.ours):,} forecasts as of {span}, against what came:", found.comparison.floor)
-    return Result(facts, table, "scores", (page,), after=found.forecaster.notes)
+    return Result(facts, table, "scores", (page,), after=found.forecaster.notes), found.forecaster
 
 
 # ----------------------------------------------------------------------------------------------- answering
@@ -264,9 +272,9 @@ def demo(folder: Path, *, say: Say) -> Result:
     for line in made.after:
         say(line)
     say("learning as one would have weeks ago, to score it on what came since")
-    scored = backtest(folder, None, weeks=8, say=say)
-    say("learning from everything")
-    fit(folder, None, seed=None, say=say)
+    scored, like = _scored(folder, None, 8, say)
+    say("learning from everything, by what won")
+    fit(folder, None, seed=None, say=say, like=like)
     forecast = predict(folder, None, users=None, out=None, say=say)
     page = report(folder, say=say)
     user = "1" if forecast.table is None else str(forecast.table["user_id"][0])

@@ -12,7 +12,8 @@ HORIZONS = (7, 14)
 
 
 def candidates(answer, grid):
-    return (GlobalMean(), OwnMean()) if answer == "amount" else (PoissonRate(grid.days), KaplanMeier(grid.days))
+    curves = (PoissonRate(grid.days), KaplanMeier(grid.days))
+    return {"purchase": curves, "orders": curves, "amount": (GlobalMean(), OwnMean())}.get(answer, ())
 
 
 learn = partial(fit, horizons=HORIZONS, candidates=candidates)

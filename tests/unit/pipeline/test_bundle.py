@@ -125,7 +125,7 @@ def several(answer, grid):
     floor = PoissonRate(grid.days)
     if answer == "orders":
         return (floor, BgNbd(grid.days))
-    return (KaplanMeier(grid.days), PooledLogistic(grid.days, grid.step_days, rich=True, max_rows=5_000))
+    return (KaplanMeier(grid.days), PooledLogistic(grid.days, grid.step_days, rich=True, max_rows=5_000)) if answer == "purchase" else ()
 
 
 def only(whole):

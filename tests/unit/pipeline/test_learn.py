@@ -24,9 +24,8 @@ BUY = 1
 
 
 def quick(answer, grid):
-    if answer == "amount":
-        return GlobalMean(), OwnMean()
-    return PoissonRate(grid.days), BaseRate(grid.days), KaplanMeier(grid.days)
+    curves = PoissonRate(grid.days), BaseRate(grid.days), KaplanMeier(grid.days)
+    return {"purchase": curves, "orders": curves, "amount": (GlobalMean(), OwnMean())}.get(answer, ())
 
 
 @dataclass(frozen=True)
