@@ -8,14 +8,14 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
-from whenbuy.features import Features, default_features
+from whenbuy.features import ByClass, Features, default_features, most_bought, rhythm_features
 from whenbuy.ingest.simulate import simulate
 from whenbuy.pipeline.build import examples, panel
 from whenbuy.pipeline.grid import Grid
-from whenbuy.questions import NextAmount, NextPurchase, OrderCount
+from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Redemption, Spend
 
 GRID = Grid((0.5, 1.0, 7.0, 14.0, 28.0, 35.0, 42.0, 49.0, 56.0), 1.0)
-QUESTIONS = (NextPurchase(28.0), OrderCount(28.0), NextAmount(28.0))
+ASKED = (NextPurchase(28.0), OrderCount(28.0), OrderCount(7.0, name="orders_7d"), NextAmount(28.0), Spend(7.0))
 
 
 @cache
@@ -31,14 +31,23 @@ def boundary() -> int:
 
 @cache
 def spec() -> Features:
-    return default_features(shop().log)
+    return Features((*default_features(shop().log).spec, *rhythm_features(shop().log, shop().clock)))
+
+
+@cache
+def blocks() -> dict[str, ByClass]:
+    return {"interactions": ByClass(most_bought(shop().cut(boundary()).log, most=4))}
+
+
+def questions():
+    return (*ASKED, Redemption(14.0, kind="view", name="redemption"), NextClasses(7.0, blocks()["interactions"].classes))
 
 
 @cache
 def train() -> Examples:
     """Examples of everybody, every other week up to the boundary; all labels are censored there."""
     cutoffs = np.arange(boundary() - 98 * DAY, boundary() + 1, 14 * DAY)
-    return panel(shop().cut(boundary()), spec(), cutoffs, QUESTIONS)
+    return panel(shop().cut(boundary()), spec(), cutoffs, questions(), blocks())
 
 
 def asked(users=None, days: int = 0) -> Examples:
@@ -47,7 +56,7 @@ def asked(users=None, days: int = 0) -> Examples:
 
 
 def ask(keys: Keys) -> Examples:
-    return examples(shop(), spec(), keys)
+    return examples(shop(), spec(), keys, blocks=blocks())
 
 
 @cache
@@ -68,5 +77,5 @@ def kept(made: Examples) -> dict[str, bytes]:
 
 def bits(forecast) -> list[bytes]:
     """Every number of a forecast, bit for bit."""
-    names = ("survival", "mean_count", "grid_days", "prior") if hasattr(forecast, "survival") else ("mean", "quantiles", "levels")
-    return [np.ascontiguousarray(getattr(forecast, name)).tobytes() for name in names]
+    names = ("survival", "mean_count", "grid_days", "prior", "mean", "quantiles", "levels", "chance")
+    return [np.ascontiguousarray(getattr(forecast, name)).tobytes() for name in names if hasattr(forecast, name)]

@@ -24,6 +24,8 @@ _ENOUGH: Final = 1e-8
 _FARTHEST: Final = 100.0
 """No fitted logarithm strays farther than this from the mean while the weights are sought."""
 _BLOCK: Final = 1 << 13
+_CURVED: Final = 20_000
+"""Rows from which the curvature is taken: it chooses the step, not where the steps end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,16 +102,17 @@ def fit_line(matrix: Floats, target: Floats, weight: Floats, power: float, ridge
         As for ``LogLine.learn``.
     """
     share, width = weight / weight.sum(), matrix.shape[1]
+    every = max(1, len(matrix) // _CURVED)
+    some = np.hstack([matrix[::every], np.ones((len(matrix[::every]), 1))])
+    part_share = share[::every] / max(float(share[::every].sum()), 1e-300)
     penalty = np.append(np.full(width, ridge), 0.0)
     at, score = np.zeros(width + 1), np.zeros(len(matrix))
     loss = _deviance(score, target, share, power)
     for _ in range(_STEPS):
         mean = np.exp(score)
-        slope, curve = -penalty * at, np.diag(penalty)
-        for rows in _blocks(len(matrix)):
-            block = np.hstack([matrix[rows], np.ones((len(matrix[rows]), 1))])
-            slope += block.T @ (share[rows] * (target[rows] - mean[rows]) * mean[rows] ** (1 - power))
-            curve += block.T @ (block * (share[rows] * mean[rows] ** (2 - power))[:, None])
+        pull = share * (target - mean) * mean ** (1 - power)
+        slope = np.append(pull @ matrix, pull.sum()) - penalty * at
+        curve = np.diag(penalty) + some.T @ (some * (part_share * mean[::every] ** (2 - power))[:, None])
         step = np.linalg.lstsq(curve, slope, rcond=None)[0]
         for part in 0.5 ** np.arange(12):
             new = at + part * step

@@ -114,7 +114,7 @@ class SurvivalRegressionModel:
         """Return the curve of each key; raises LeakError as every model does."""
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
         grid = np.array(self.settings.grid_days)
-        score = np.clip(self.terms.matrix(examples.table) @ self.weights + self.intercept, -_HIGHEST, _HIGHEST)
+        score = np.clip((self.terms.matrix(examples.table) * self.weights).sum(axis=1) + self.intercept, -_HIGHEST, _HIGHEST)
         if self.settings.family == "cox":
             fallen = np.exp(score)[:, None] * self._baseline(grid)[None, :]
         else:

@@ -23,8 +23,7 @@ ROWS = 1_000_000
 CLASS_ROWS = 150_000
 """The same for the answer about classes, whose examples are larger."""
 MANY = 30
-"""Of more weekly cutoffs than this every other one is learned from: neighbouring weeks teach nearly the same (measured: no loss), for half
-the cost."""
+"""Of more weekly cutoffs than this every other one may be enough: neighbouring weeks teach a curve nearly the same, at half the cost."""
 CLASSES = "classes"
 CLASS_WEEKS = 20
 """The answer about classes learns from so many of the latest weeks: earlier ones add nothing."""
@@ -76,8 +75,9 @@ class Plan:
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """The answers, those together that learn from the same examples."""
-        alike = tuple(answer for answer in self.answers if answer != CLASSES)
-        return (alike, (CLASSES,)) if CLASSES in self.answers else (alike,)
+        apart = ("purchase", CLASSES)
+        alike = tuple(answer for answer in self.answers if answer not in apart)
+        return tuple(group for group in (("purchase",), alike, (CLASSES,)) if group and set(group) <= set(self.answers))
 
     @property
     def windows(self) -> dict[str, float]:
@@ -117,25 +117,32 @@ class Plan:
             learns = split.rows(both.keys, "train")
             return both.take(np.flatnonzero(learns)), both.take(np.flatnonzero(~learns))
         boundary = split.censored_at("valid")
-        train = self._panel(self.history.cut(boundary), self._weekly(boundary, answers), answers)
+        train = self._panel(self.history.cut(boundary), self._cutoffs(boundary, answers, trial=True), answers)
         return train, self._panel(self.history, split.test, answers)
 
     def everything(self, answers: Sequence[str]) -> Examples:
         """Return the examples of all cutoffs for some answers, up to the last moment that may be learned from."""
-        return self._panel(self.history, self._weekly(self.end, answers), answers)
+        return self._panel(self.history, self._cutoffs(self.end, answers), answers)
 
-    def _weekly(self, end: int, answers: Sequence[str]) -> Instants:
-        """Return the local midnights every week back from an instant, which is one of them, to the first event (rising).
+    def _cutoffs(self, end: int, answers: Sequence[str], *, trial: bool = False) -> Instants:
+        """Return the cutoffs to learn from, the latest one at an instant.
 
-        A log of less than four weeks is stepped through faster, one of many weeks in steps of two.
+        Of many weeks every other one is enough to try candidates, and for the curve; chances of classes need the latest ones only.
         """
-        clock = self.history.clock
-        last, first = clock.days(np.array([end, self.history.log.start], np.int64)).tolist()
-        cutoffs = clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
+        cutoffs = self._weekly(end)
         if len(cutoffs) <= MANY:
             return cutoffs
         cutoffs = cutoffs[-CLASS_WEEKS:] if CLASSES in answers else cutoffs
-        return cutoffs[(len(cutoffs) - 1) % 2 :: 2]
+        return cutoffs[(len(cutoffs) - 1) % 2 :: 2] if trial or "purchase" in answers else cutoffs
+
+    def _weekly(self, end: int) -> Instants:
+        """Return the local midnights every week back from an instant, which is one of them, to the first event (rising).
+
+        A log of less than four weeks is stepped through faster.
+        """
+        clock = self.history.clock
+        last, first = clock.days(np.array([end, self.history.log.start], np.int64)).tolist()
+        return clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
 
     def _panel(self, history: History, cutoffs: Instants, answers: Sequence[str]) -> Examples:
         classes = CLASSES in answers
