@@ -129,7 +129,7 @@ def _few(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
         "orders": (PoissonRate(grid.days), BgNbd(grid.days)),
         "amount": (OwnMean(),),
     }
-    return few[answer]
+    return few.get(answer, ())
 
 
 def _bytes(outlook: Outlook) -> bytes:

@@ -12,6 +12,7 @@ from benchmarks.rows import Row, costs
 
 ROW = Row(area="forecast", name="tree_row_us", unit="µs", better="lower", peer=68, target=8)
 CURVE = Row(area="forecast", name="tree_curve_us", unit="µs", better="lower", peer=125, target=20)
+COST = Row(area="forecast", name="curve_cost", unit="×", better="lower", peer=8, target=5)
 DAYS = 28
 
 
@@ -22,6 +23,36 @@ def rows() -> Iterator[Row]:
     (cost,) = costs(f"{__name__}:curve_us", times=1)
     ours, theirs = cost.answer
     yield CURVE.got(ours, peer_measured=theirs, note=f"{DAYS} days through 150 trees of 12 leaves, day and 30 columns")
+    (cost,) = costs(f"{__name__}:curve_cost", times=1)
+    whole, plain, rows = cost.answer
+    yield COST.got(whole / plain, note=f"{rows:,} rows of a simulated shop: {whole:.1f} over {plain:.1f} CPU seconds")
+
+
+def curve_cost() -> tuple[float, float, int]:
+    """CPU seconds of the default tree learner of when, and of one plain 7-day classifier with as many trees; best of three each."""
+    from whenbuy.features import Features, default_features, rhythm_features
+    from whenbuy.ingest.simulate import simulate
+    from whenbuy.models.boosted_curve import DirectHorizons
+    from whenbuy.pipeline.build import panel
+    from whenbuy.questions import NextPurchase
+
+    history = simulate(users=2_500, days=300, seed=5).history
+    features = Features((*default_features(history.log).spec, *rhythm_features(history.log, history.clock)))
+    cutoffs = history.clock.midnights(history.clock.days(np.array([history.end])) - np.arange(28, 252, 14)[::-1])
+    train = panel(history, features, cutoffs, [NextPurchase(28.0)])
+    learner = DirectHorizons(tuple(np.arange(1.0, 57.0)))
+    label = train.label("purchase")
+    within = label.observed & (label.value < 7)
+    learner.fit(train.take(slice(0, 2_000)))
+    whole = min(_cpu(lambda: learner.fit(train)) for _ in range(3))
+    plain = min(_cpu(lambda: learner.grow.grow(train.table.values, within)) for _ in range(3))
+    return whole, plain, len(train)
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def row_us() -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.raw import DAY, HOUR, KINDS, NAMED, NOW, START, known, rows, save, written
-from tests.contracts.shops import GRID, QUESTIONS, asked, boundary, kept, shop, spec
+from tests.contracts.shops import GRID, asked, boundary, kept, questions, shop, spec
 from whenbuy.clean import DEFAULT, Bots, clean
 from whenbuy.core.errors import ColumnError, EmptyError, LeakError
 from whenbuy.core.history import History, Past
@@ -170,7 +170,7 @@ def test_absurd_future_events_change_labels_only_where_their_window_reaches(raw,
     other = shop_of(pl.concat([raw, absurd(raw, instant)]), tmp_path / "absurd.csv")
     cutoffs = instant - np.array([60, 45, 30]) * DAY
     features = default_features(history.cut(instant).log)
-    one, two = (panel(made.cut(instant), features, cutoffs, QUESTIONS) for made in (history, other))
+    one, two = (panel(made.cut(instant), features, cutoffs, questions()) for made in (history, other))
     assert kept(one) == kept(two)
     assert {name: label.observed.sum() for name, label in one.labels.items()} == {
         n: label.observed.sum() for n, label in two.labels.items()
@@ -278,7 +278,7 @@ def a_forecast_before_what_is_known(tmp_path):
 def labels_from_beyond_the_boundary(tmp_path):
     cutoffs = boundary() - np.array([28, 14]) * DAY
     for history, leaks in ((shop().cut(boundary()), False), (shop(), True)):
-        learns = panel(history, spec(), cutoffs, QUESTIONS)
+        learns = panel(history, spec(), cutoffs, questions())
         for learner in (KaplanMeier(GRID.days), OwnMean(), PooledLogistic(GRID.days, rich=False, max_rows=4_000)):
             model = learner.fit(learns)
             if not leaks:

@@ -64,14 +64,14 @@ class Outlook:
         """Return the outlook of some of the keys."""
         return replace(self, keys=self.keys.take(rows), answers={name: answer.take(rows) for name, answer in self.answers.items()})
 
-    def frame(self) -> pl.DataFrame:
+    def frame(self, *, further: bool = False) -> pl.DataFrame:
         """Return one row per key.
 
         ``user_id``; ``as_of``; ``p_purchase_7d`` … one per horizon: P(buys within it); ``next_purchase_p10``, ``_p50``, ``_p90``:
         the instant by which the next purchase comes with that probability, null beyond the grid; ``amount_mean``, ``amount_p50``:
         amount of the next order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year
         (null without amounts); ``top_category``: the category from which she most probably buys (null without categories); ``model``.
-        Behind them, where there are such answers: ``spend_mean_7d``, ``spend_p50_7d``: spend within that window, 0 included;
+        With ``further``, behind them, where there are such answers: ``spend_mean_7d``, ``spend_p50_7d``: spend within that window;
         ``p_redemption_14d``: the chance that she redeems an offer within it.
         """
         curves, amount = self.purchase, self.amount
@@ -88,7 +88,7 @@ class Outlook:
                 "top_category": self._top_category(),
                 "model": pl.Series([curves.model] * len(self), dtype=pl.String),
             }
-            | self._further()
+            | (self._further() if further else {})
         )
 
     def curve(self, user: str) -> TimeToEvent:

@@ -1,8 +1,8 @@
 """How much, by boosted trees: the amount of the next order, or all that is spent within a horizon.
 
 The mean and the median are different answers, so they are learned apart: the mean by trees with the Tweedie loss on a log-linear model of
-all features, the median by trees with the absolute loss on the root of the amount, from the root of the mean. The other quantiles are read
-from a ladder: what came to those of whom about as much was expected.
+all features, the median by trees with the absolute loss on the cube root of the amount (which makes amounts about symmetric: Wilson &
+Hilferty 1931), from that of the mean. The other quantiles are read from a ladder: what came to those of whom about as much was expected.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class BoostedAmount:
     question: str = "amount"
     line: bool = True
     mean: Boosting = Boosting("tweedie", trees=100)
-    median: Boosting = Boosting("l1", trees=60, learning_rate=0.1, leaves=31)
+    median: Boosting = Boosting("l1", trees=100, leaves=63)
     levels: tuple[float, ...] = LEVELS
     max_rows: int = 100_000
     seed: int = 0
@@ -89,9 +89,9 @@ class BoostedAmount:
         start = None if line is None else line.raw(table)
         trees = self.mean.grow(table.values, amount, weight, start=start)
         raw = _bounded(trees.raw(table.values) + (0.0 if start is None else start))
-        root, above = np.exp(raw / 2), np.sqrt(amount)
-        share = float(np.quantile(above / root, 0.5, weights=weight, method="inverted_cdf"))
-        medians = self.median.grow(table.values, above, weight, start=share * root)
+        root, roots = np.exp(raw / 3), np.cbrt(amount)
+        share = float(np.quantile(roots / root, 0.5, weights=weight, method="inverted_cdf"))
+        medians = self.median.grow(table.values, roots, weight, start=share * root)
         ladder = Ladder.learn(np.exp(raw), amount, weight, np.array(self.levels, float))
         until = int(train.label(self.question).end.max())
         return BoostedAmountModel(self.name, table.names, unit, line, trees, share, medians, ladder, until)
@@ -112,9 +112,9 @@ class BoostedAmountModel:
     trees
         Of the logarithm of the mean.
     share
-        The median root starts at this times the root of the mean.
+        The cube root of the median starts at this times that of the mean.
     medians
-        Trees of the root of the median.
+        Trees of the cube root of the median.
     ladder
         The other quantiles, by the mean.
     """
@@ -144,7 +144,7 @@ class BoostedAmountModel:
         raw = self._raw(examples.table, values)
         mean, levels = np.exp(raw), self.ladder.levels
         quantiles = self.ladder.read(mean)
-        quantiles[:, levels == 0.5] = np.maximum(self.share * np.exp(raw / 2) + self.medians.raw(values), 0.0)[:, None] ** 2
+        quantiles[:, levels == 0.5] = np.maximum(self.share * np.exp(raw / 3) + self.medians.raw(values), 0.0)[:, None] ** 3
         quantiles = without_crossings(levels, quantiles)
         strangers = np.isnan(examples.table.column("event_recency_days"))
         mean[strangers], quantiles[strangers] = 1.0, self.ladder.everybody

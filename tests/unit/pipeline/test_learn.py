@@ -17,7 +17,7 @@ from whenbuy.features import Holiday
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import BaseRate, KaplanMeier, PoissonRate
-from whenbuy.pipeline import learn, plan
+from whenbuy.pipeline import choose, learn, plan
 from whenbuy.pipeline.learn import fit
 
 BUY = 1
@@ -90,7 +90,8 @@ def test_the_best_candidate_of_every_answer_is_chosen(history):
         assert (said in forecaster.notes) == (winner is not best)
 
 
-def test_what_wins_learns_again_from_everything_that_is_known():
+def test_what_wins_learns_again_from_everything_that_is_known(monkeypatch):
+    monkeypatch.setattr(choose, "_POOL", 1)  # no blends
     seen, told = [], []
     history = regular()
     rates = {0.18: [], 0.9: seen, 0.001: []}
@@ -112,7 +113,7 @@ def test_what_wins_learns_again_from_everything_that_is_known():
 def test_candidates_see_no_label_of_the_weeks_on_which_they_are_compared(history, monkeypatch):
     parts = []
     made = plan.Plan.parts
-    monkeypatch.setattr(plan.Plan, "parts", lambda self: parts.append(made(self)) or parts[-1])
+    monkeypatch.setattr(plan.Plan, "parts", lambda self, answers: parts.append(made(self, answers)) or parts[-1])
     fit(history, candidates=quick)
     train, valid = parts[0]
     for label in train.labels.values():
