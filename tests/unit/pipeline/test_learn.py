@@ -94,13 +94,13 @@ def test_what_wins_learns_again_from_everything_that_is_known(monkeypatch):
     monkeypatch.setattr(choose, "_POOL", 1)  # no blends
     seen, told = [], []
     history = regular()
-    rates = {0.18: [], 0.9: seen, 0.001: []}
+    rates = {0.18: [], 0.35: seen, 0.001: []}
 
     def candidates(answer, grid):
         return tuple(Fixed(grid.days, rate, where) for rate, where in rates.items()) if answer == "purchase" else quick(answer, grid)
 
     forecaster = fit(history, horizons=(7,), candidates=candidates, say=told.append)
-    assert chosen(forecaster)["purchase"] == "fixed-0.9"
+    assert chosen(forecaster)["purchase"] == "fixed-0.35"
     assert [len(where) for where in rates.values()] == [1, 2, 1]
     first, last = seen
     assert last.keys.cutoff.max() == forecaster.known_until == history.end
