@@ -38,12 +38,8 @@ RECIPES = {
 
 
 def call(command: list[str]) -> int:
-    """Exit code of the command, run in the project's folder with bytecode on: else every start compiles every import again.
-
-    One thread for linear algebra: on the small matrices here several of them wait for each other and cost more.
-    """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment.setdefault("OMP_NUM_THREADS", "1")
+    """Exit code of the command, run in the project's folder with bytecode on: else every start compiles every import again."""
+    environment = {"OMP_NUM_THREADS": "1"} | {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

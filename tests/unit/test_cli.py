@@ -236,7 +236,7 @@ def test_a_terminal_shows_customers_in_peoples_units(tmp_path: Path, monkeypatch
     assert err.splitlines()[-1] == f"Next: whenbuy fit --shop {shop}"
     code, out, err = on_terminal(monkeypatch, "fit", "--shop", shop)
     assert code == 0
-    assert out.count("chosen") == 3
+    assert out.count("chosen") == 4
     code, out, err = on_terminal(monkeypatch, "predict", "--shop", shop)
     lines = out.splitlines()
     assert lines[0] == "30 customers as of 1 Apr 2023; the 20 expected to spend most in 28 d:"

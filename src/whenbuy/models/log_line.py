@@ -23,6 +23,7 @@ _ENOUGH: Final = 1e-8
 """A step that gains less than this share of the loss is the last one."""
 _FARTHEST: Final = 100.0
 """No fitted logarithm strays farther than this from the mean while the weights are sought."""
+_RARE: Final = 1e-4
 _BLOCK: Final = 1 << 13
 _CURVED: Final = 20_000
 """Rows from which the curvature is taken: it chooses the step, not where the steps end."""
@@ -39,7 +40,8 @@ class LogLine:
     weights, intercept
         One weight per term, and what is added.
     low, high
-        The least and the greatest score of a training row: no score goes beyond.
+        Scores that one training row in ten thousand goes beyond: no score is read beyond them. A cohort that has hardly begun is asked about
+        later times than any it was learned from, and the line would carry a few customers anywhere.
     """
 
     terms: Terms
@@ -75,7 +77,8 @@ class LogLine:
         found, score = fit_line(matrix, target / unit, weight, power, ridge)
         weights = found[:-1] / spread
         intercept = float(found[-1] - weights @ centre + np.log(unit))
-        return cls(terms, weights, intercept, float(score.min() + np.log(unit)), float(score.max() + np.log(unit)))
+        low, high = np.quantile(score, (_RARE, 1 - _RARE)) + np.log(unit)
+        return cls(terms, weights, intercept, float(low), float(high))
 
     def raw(self, table: Table) -> Floats:
         """Return the logarithm of the expected number of each row (n)."""
