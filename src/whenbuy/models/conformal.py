@@ -18,7 +18,7 @@ from whenbuy.core.arrays import Floats
 from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import Amount
-from whenbuy.core.learner import Model
+from whenbuy.core.learner import Model, refuse_leak
 from whenbuy.models.ladder import without_crossings
 
 _LEAST: Final = 0.01
@@ -80,7 +80,14 @@ class ConformalModel:
         return max(self.model.known_until, self.adjusted_until)
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> Amount:
-        """Return the adjusted amounts of each key; raises as the model does."""
+        """Return the adjusted amounts of each key; raises as the model does.
+
+        Raises
+        ------
+        LeakError
+            When a cutoff lies before ``known_until`` and ``in_sample`` was not said.
+        """
+        refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
         return self.adjustment.apply(self.model.predict(examples, in_sample=in_sample))
 
 

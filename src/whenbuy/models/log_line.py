@@ -40,7 +40,8 @@ class LogLine:
     weights, intercept
         One weight per term, and what is added.
     low, high
-        Scores that one training row in ten thousand goes beyond: no score is read beyond them. A cohort that has hardly begun is asked about
+        Scores that one training row in ten thousand goes beyond: no score is read beyond them. A cohort that has hardly begun is asked
+        about
         later times than any it was learned from, and the line would carry a few customers anywhere.
     """
 

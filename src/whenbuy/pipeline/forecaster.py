@@ -87,6 +87,8 @@ class Forecaster:
         Over how many days the answers look that look over one window.
     learners
         What learned each answer: enough to learn it again from a longer history.
+    classes
+        The classes about which ``classes`` answers.
     """
 
     features: Features
@@ -99,6 +101,7 @@ class Forecaster:
     blocks: Mapping[str, ByClass] = field(default_factory=dict)
     windows: Mapping[str, float] = field(default_factory=dict)
     learners: Mapping[str, Learner[Any]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     def predict(
         self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False

@@ -90,7 +90,9 @@ def fit(
     choices = tuple(choice for one in found.values() for choice in one.choices)
     shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
     learners = {answer: one.learner for answer, one in found.items() if one.learner is not None}
-    return Forecaster(made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners)
+    return Forecaster(
+        made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes
+    )
 
 
 def refit(model: Forecaster, history: History, as_of: int | str | None = None, *, seed: int = 0, say: Say = silent) -> Forecaster:
@@ -102,7 +104,7 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
         When nobody bought before that moment.
     """
     made = plan(history, as_of, model.horizons, model.features, (), seed)
-    made = replace(made, answers=tuple(model.learners), classes=_asked_classes(model))
+    made = replace(made, answers=tuple(model.learners), classes=model.classes)
     models: dict[str, Model[Any]] = {}
     for answers in made.groups:
         everything = made.everything(answers)
@@ -113,11 +115,6 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
             wrapped = isinstance(old, CalibratedModel | ConformalModel)
             models[answer] = replace(old, model=learned) if wrapped else learned
     return replace(model, models=models, known_until=made.end, blocks=made.blocks)
-
-
-def _asked_classes(model: Forecaster) -> tuple[str, ...]:
-    """Return the classes about which a model answers."""
-    return tuple(getattr(model.models.get(CLASSES), "classes", ()))
 
 
 def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
