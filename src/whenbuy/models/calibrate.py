@@ -16,7 +16,7 @@ import numpy as np
 from whenbuy.core.arrays import DAY, Bools, Floats
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import Classes, Forecast, Probability, TimeToEvent
-from whenbuy.core.learner import F_co, Model
+from whenbuy.core.learner import F_co, Model, refuse_leak
 
 _PRIOR: Final = 25.0
 """How strongly slope 1 and offset 0 are believed: about as much as so many rows say."""
@@ -116,6 +116,7 @@ class CalibratedModel(Generic[F_co]):
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> F_co:
         """Return the calibrated answer for each key; raises as the model does."""
+        refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
         answer: Any = self.calibration.apply(self.model.predict(examples, in_sample=in_sample))
         found: F_co = answer
         return found
