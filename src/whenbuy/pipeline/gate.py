@@ -18,12 +18,11 @@ import numpy as np
 from whenbuy.core.arrays import DAY, Instants
 from whenbuy.core.errors import GateError, WhenbuyError
 from whenbuy.core.history import History
-from whenbuy.core.question import Question
 from whenbuy.evaluate.scores import Comparison, Duel, compare
 from whenbuy.pipeline.build import people_at
 from whenbuy.pipeline.forecaster import Choice, Forecaster
 from whenbuy.pipeline.split import spread
-from whenbuy.questions import NextAmount, NextPurchase, OrderCount
+from whenbuy.pipeline.trial import asked
 
 WEEKS: Final = 8
 """At most so many weekly cutoffs are compared."""
@@ -172,10 +171,8 @@ def match(ours: Forecaster, theirs: Forecaster, history: History) -> Match | Non
     if not len(keys):
         return None
     past, future = history.before(keys), history.within(keys, found.days)
-    asked: list[Question] = [NextPurchase(found.days), OrderCount(found.days)]
-    if "amount" in ours.models and "amount" in theirs.models:
-        asked.append(NextAmount(found.days))
-    truth = {question.name: question.label(past, future) for question in asked}
+    both = ours.models.keys() & theirs.models.keys()
+    truth = {question.name: question.label(past, future) for question in asked(both, found.days)}
     first, second = (each.answer(history, keys, in_sample=True) for each in (ours, theirs))
     horizons = [days for days in ours.horizons if days <= found.days]
     return Match(found, compare(first, second, truth, horizons, rounds=ROUNDS))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from whenbuy.core.errors import NotEnoughDataError
+from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.learner import Learner, Model
@@ -53,8 +53,8 @@ def fit(
     kinds and columns known by then, with the ``further`` ones of the shop; ``closed`` are the days on which it says that nobody can buy;
     ``classes`` are the categories asked about, by default the 30 with the most buyers.
     An answer without candidates is not asked for; where none of its candidates can learn the forecast goes without it, and a note says
-    so. Once ``budget_s`` CPU seconds are spent, candidates
-    whose turn has not come are left out, and their choices say so; a fit that stays within it gives the same bytes for the same seed.
+    so. Once ``budget_s`` CPU seconds are spent, candidates whose turn has not come are left out, and their choices say so; a fit that stays
+    within it gives the same bytes for the same seed.
 
     Raises
     ------
@@ -102,9 +102,18 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
     ------
     NotEnoughDataError
         When nobody bought before that moment.
+    UsageError
+        When the log has become long enough for longer windows than the learners were chosen for.
     """
     made = plan(history, as_of, model.horizons, model.features, (), seed)
     made = replace(made, answers=tuple(model.learners), classes=model.classes)
+    chosen_for = {answer: days for answer, days in model.windows.items() if answer in model.learners}
+    if made.windows != chosen_for:
+        raise UsageError(
+            f"The learners were chosen for windows of {chosen_for} days; this log allows {made.windows}.",
+            "A refit keeps what was chosen.",
+            "Fit again, so that it is chosen anew.",
+        )
     models: dict[str, Model[Any]] = {}
     for answers in made.groups:
         everything = made.everything(answers)
