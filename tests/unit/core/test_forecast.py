@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotFoundError, WhenbuyError
-from whenbuy.core.forecast import Amount, TimeToEvent
+from whenbuy.core.forecast import Amount, Classes, Probability, TimeToEvent
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.core.outlook import Outlook
@@ -92,3 +92,30 @@ def test_the_frame_of_an_outlook_has_the_promised_columns():
     without = Outlook(keys(2), {"purchase": outlook.purchase}, (1.0, 7.0)).frame()
     assert without["clv"].null_count() == 2
     assert without.schema == frame.schema
+
+
+def test_further_answers_stand_behind_the_promised_columns():
+    purchase = curves([[0.1, 0.2, 0.3, 0.4], [0, 0, 0, 0.01]])
+    spend = Amount(keys(2), np.array([5.0, 7.0]), np.array([0.1, 0.5, 0.9]), np.array([[0.0, 3, 9], [2, 6, 12]]), "test")
+    classes = Classes(keys(2), ("MILK", "BREAD"), np.array([[0.9, 0.2], [0.1, 0.3]]), 7.0, "test")
+    answers = {"purchase": purchase, "spend": spend, "redemption": Probability(keys(2), np.array([0.25, 0.5]), "test"), "classes": classes}
+    outlook = Outlook(keys(2), answers, (1.0, 7.0), {"spend": 7.0, "redemption": 14.0, "classes": 7.0})
+    assert outlook.frame()["top_category"].to_list() == ["MILK", "BREAD"]
+    further = outlook.frame(further=True)
+    assert further.columns == [*outlook.frame().columns, "spend_mean_7d", "spend_p50_7d", "p_redemption_14d"]
+    assert further["spend_p50_7d"].to_list() == [3, 6]
+    assert further["p_redemption_14d"].to_list() == [0.25, 0.5]
+    assert outlook.take(np.array([1])).frame(further=True).equals(further[1:])
+
+
+def test_nobody_buys_from_a_class_more_surely_than_at_all():
+    classes = Classes(keys(1), ("MILK", "BREAD"), np.array([[0.9, 0.2]]), 7.0, "test").at_most(np.array([0.4]))
+    assert classes.frame()["probability"].to_list() == [0.4, 0.2]
+
+
+@pytest.mark.parametrize("chance", [-0.1, 1.1, np.nan])
+def test_chances_outside_of_what_chances_can_be_are_refused(chance):
+    with pytest.raises(WhenbuyError, match="outside"):
+        Probability(keys(1), np.array([chance]), "test")
+    with pytest.raises(WhenbuyError, match="outside"):
+        Classes(keys(1), ("MILK",), np.array([[chance]]), 7.0, "test")

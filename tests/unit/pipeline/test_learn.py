@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.core.logs import make
 from whenbuy.core.arrays import DAY, MISSING
-from whenbuy.core.errors import NotEnoughDataError
+from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.log import ORDERS, Column
@@ -17,6 +17,7 @@ from whenbuy.features import Holiday
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import BaseRate, KaplanMeier, PoissonRate
+from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline import choose, learn, plan
 from whenbuy.pipeline.learn import fit
 
@@ -265,3 +266,22 @@ def test_too_many_examples_are_thinned(history, monkeypatch):
     count = int(told[0].split()[2].replace(",", ""))
     assert 100 < count < 500
     assert isinstance(forecaster.predict(history).frame(), pl.DataFrame)
+
+
+def test_a_refit_chooses_nothing_again_and_learns_up_to_the_later_moment(history):
+    first = fit(history, "2024-04-01", candidates=quick)
+    again = learn.refit(first, history, "2024-05-01")
+    assert again.known_until == history.clock.instant("2024-05-01") > first.known_until
+    assert repr(again.choices) == repr(first.choices)
+    assert {name: model.name for name, model in again.models.items()} == {name: model.name for name, model in first.models.items()}
+    assert all(model.known_until > first.models[name].known_until for name, model in again.models.items())
+    assert len(again.predict(history)) == len(first.predict(history))
+
+
+def test_a_refit_over_longer_windows_than_were_chosen_for_is_refused(history):
+    def spenders(answer, grid):
+        return (SpendRate(),) if answer == "spend" else quick(answer, grid)
+
+    short = fit(regular(12, every=2), horizons=(14,), candidates=spenders)
+    with pytest.raises(UsageError, match="chosen for windows of"):
+        learn.refit(short, regular(100, every=2))
