@@ -24,6 +24,8 @@ HORIZONS = (7.0, 14.0, 28.0)
 """The horizons asked about unless the shop says otherwise, in days."""
 BUDGET_S = 1800.0
 """CPU seconds after which no further candidate is tried, unless the shop says otherwise."""
+CHECKED = 0.75
+"""Curves are blended and calibrated where at least this share of the longest horizon could be checked."""
 Say = Callable[[str], None]
 
 
@@ -136,7 +138,7 @@ def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
 def _judge(answer: str, valid: Examples, made: Plan) -> Judge:
     """Return how candidates of an answer are compared."""
     if answer == "purchase":
-        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.valid_days >= max(made.horizons))
+        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.valid_days >= CHECKED * max(made.horizons))
     if answer == "orders":
         return number_judge("the count", valid, answer, lambda curves: curves.count_at(made.valid_days))
     if answer in ("redemption", CLASSES):
