@@ -24,8 +24,8 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.forecast import Amount, Classes, Probability
 from whenbuy.core.outlook import Outlook
 from whenbuy.ingest.read import read
-from whenbuy.pipeline.forecaster import Forecaster
-from whenbuy.pipeline.learn import fit
+from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.learning.learn import fit
 from whenbuy.questions import NextPurchase
 
 AREA = "forecast"

@@ -24,10 +24,10 @@ from whenbuy.models.amount_floors import OwnMean
 from whenbuy.models.buy_till_you_die import BgNbd, ParetoNbd
 from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.models.hazard import PooledLogistic
-from whenbuy.pipeline import verbs
-from whenbuy.pipeline.build import panel
-from whenbuy.pipeline.grid import Grid
-from whenbuy.pipeline.learn import fit
+from whenbuy.pipeline.learning.build import panel
+from whenbuy.pipeline.learning.grid import Grid
+from whenbuy.pipeline.learning.learn import fit
+from whenbuy.pipeline.verbs import verbs
 from whenbuy.questions import NextPurchase
 
 SEGMENT = 28

@@ -14,7 +14,7 @@ import polars as pl
 
 from benchmarks.rows import DATA, Row, data_folder
 from whenbuy.evaluate.probability import Ranked
-from whenbuy.pipeline.tabular import TableModel, fit_table
+from whenbuy.pipeline.tables.tabular import TableModel, fit_table
 
 AREA = "forecast"
 AUC = Row(area=AREA, name="shoppers_auc", unit="AUC", better="higher", floor=0.5, peer=0.9364, target=0.937)

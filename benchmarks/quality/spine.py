@@ -12,9 +12,9 @@ from whenbuy.core.arrays import DAY
 from whenbuy.evaluate.cells import curve_cells
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models import bgnbd, pareto
-from whenbuy.pipeline.build import people_at
-from whenbuy.pipeline.catalogue import floors, learners
-from whenbuy.pipeline.learn import fit
+from whenbuy.pipeline.learning.build import people_at
+from whenbuy.pipeline.learning.catalogue import floors, learners
+from whenbuy.pipeline.learning.learn import fit
 
 PUBLISHED_BG_NBD = (0.2426, 4.4137, 0.7930, 2.4262)
 """r, α, a, b of the CDNOW sample in weeks (Fader, Hardie and Lee 2005)."""

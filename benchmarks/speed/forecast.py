@@ -33,7 +33,7 @@ def curve_cost() -> tuple[float, float, int]:
     from whenbuy.features import Features, default_features, rhythm_features
     from whenbuy.ingest.simulate import simulate
     from whenbuy.models.boosted_curve import DirectHorizons
-    from whenbuy.pipeline.build import panel
+    from whenbuy.pipeline.learning.build import panel
     from whenbuy.questions import NextPurchase
 
     history = simulate(users=2_500, days=300, seed=5).history

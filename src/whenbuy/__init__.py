@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from whenbuy.features import Features as Features
     from whenbuy.ingest.simulate import simulate as simulate
     from whenbuy.ingest.store import open_log as open_log
-    from whenbuy.pipeline.backtest import backtest as backtest
-    from whenbuy.pipeline.forecaster import Forecaster as Forecaster
-    from whenbuy.pipeline.learn import fit as fit
-    from whenbuy.pipeline.tabular import TableModel as TableModel
-    from whenbuy.pipeline.tabular import fit_table as fit_table
-    from whenbuy.pipeline.verbs import read as read
+    from whenbuy.pipeline.judging.backtest import backtest as backtest
+    from whenbuy.pipeline.learning.forecaster import Forecaster as Forecaster
+    from whenbuy.pipeline.learning.learn import fit as fit
+    from whenbuy.pipeline.tables.tabular import TableModel as TableModel
+    from whenbuy.pipeline.tables.tabular import fit_table as fit_table
+    from whenbuy.pipeline.verbs.verbs import read as read
 
 _HOMES = {
     "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features",

@@ -20,7 +20,7 @@ import click
 from whenbuy.core.errors import AccessError, InputError, UsageError, WhenbuyError
 
 if TYPE_CHECKING:
-    from whenbuy.pipeline.screen import Result, Screen
+    from whenbuy.pipeline.telling.screen import Result, Screen
 
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C."""
@@ -103,7 +103,7 @@ def whenbuy() -> None:
 @JSON
 def demo(shop: Path, as_json: bool) -> None:
     """Make a shop of real grocery data, learn, score, forecast and write its report. It takes some minutes."""
-    from whenbuy.pipeline import verbs
+    from whenbuy.pipeline.verbs import verbs
 
     _answer(verbs.demo(shop, say=_say), as_json)
 
@@ -126,7 +126,7 @@ def init(
     What the columns and events mean is guessed, and the guesses are written into whenbuy.toml. To mend one, edit that file and run
     `whenbuy init --shop DIR` without a source: the shop's own sources are read again.
     """
-    from whenbuy.pipeline import verbs
+    from whenbuy.pipeline.verbs import verbs
 
     result = verbs.init(
         shop, sources, columns=_pairs(columns), kinds=_pairs(kinds), timezone=timezone, currency=currency, layout=layout, say=_say
@@ -145,7 +145,7 @@ def fit(shop: Path | None, as_of: str | None, seed: int | None, as_json: bool) -
     What was learned is kept, and answers from now on if it beats its floor and is not worse than the model that answers now; otherwise the
     exit code is 5 and `whenbuy models` shows why.
     """
-    from whenbuy.pipeline import verbs
+    from whenbuy.pipeline.verbs import verbs
 
     _answer(verbs.fit(shop, as_of, seed=seed, say=_say), as_json)
 
@@ -157,7 +157,7 @@ def fit(shop: Path | None, as_of: str | None, seed: int | None, as_json: bool) -
 @JSON
 def backtest(shop: Path | None, as_of: str | None, weeks: int, as_json: bool) -> None:
     """Score forecasts of the last weeks against what really happened, beside the floor."""
-    from whenbuy.pipeline import verbs
+    from whenbuy.pipeline.verbs import verbs
 
     _answer(verbs.backtest(shop, as_of, weeks=weeks, say=_say), as_json)
 
@@ -174,7 +174,7 @@ def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: P
     A terminal shows a short table, a pipe gets CSV with all columns and exact values. Everybody's forecast as of the log's end is
     kept as forecasts/latest.parquet as well. For a moment before what the champion knows, the kept model that knew most by then answers.
     """
-    from whenbuy.pipeline import verbs
+    from whenbuy.pipeline.verbs import verbs
 
     _answer(verbs.predict(shop, as_of, users=users or None, out=out, say=_say), as_json)
 
@@ -184,7 +184,7 @@ def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: P
 @JSON
 def report(shop: Path | None, as_json: bool) -> None:
     """Write reports/index.html: who is about to buy, how sure that is, and how it was learned."""
-    from whenbuy.pipeline import verbs
+    from whenbuy.pipeline.verbs import verbs
 
     _answer(verbs.report(shop, say=_say), as_json)
 
@@ -205,7 +205,7 @@ def models(ctx: click.Context, shop: Path | None, as_json: bool) -> None:
 
 
 def _list(shop: Path | None, as_json: bool) -> None:
-    from whenbuy.pipeline import versions
+    from whenbuy.pipeline.verbs import versions
 
     _answer(versions.list_models(shop), as_json)
 
@@ -224,7 +224,7 @@ def list_(shop: Path | None, as_json: bool) -> None:
 @JSON
 def show(name: str | None, shop: Path | None, as_json: bool) -> None:
     """Show all that is known of model ID (the champion, where none is named), and the candidates that it was chosen from."""
-    from whenbuy.pipeline import versions
+    from whenbuy.pipeline.verbs import versions
 
     _answer(versions.show(shop, name), as_json)
 
@@ -239,7 +239,7 @@ def compare(first: str, second: str | None, shop: Path | None, as_json: bool) ->
 
     Weeks from which neither has learned are taken where there are any; otherwise it is said who has.
     """
-    from whenbuy.pipeline import versions
+    from whenbuy.pipeline.verbs import versions
 
     _answer(versions.compare(shop, first, second, say=_say), as_json)
 
@@ -252,7 +252,7 @@ def compare(first: str, second: str | None, shop: Path | None, as_json: bool) ->
 @JSON
 def promote(name: str | None, force: bool, back: bool, shop: Path | None, as_json: bool) -> None:
     """Let model ID answer from now on, if it beats its floor and is not worse than the champion."""
-    from whenbuy.pipeline import versions
+    from whenbuy.pipeline.verbs import versions
 
     _answer(versions.promote(shop, name, force=force, back=back, say=_say), as_json)
 
@@ -263,7 +263,7 @@ def promote(name: str | None, force: bool, back: bool, shop: Path | None, as_jso
 @JSON
 def verify(name: str | None, shop: Path | None, as_json: bool) -> None:
     """Check every byte of model ID, or of all models."""
-    from whenbuy.pipeline import versions
+    from whenbuy.pipeline.verbs import versions
 
     _answer(versions.verify(shop, name), as_json)
 

@@ -10,8 +10,8 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.features import ByClass, Features, default_features, most_bought, rhythm_features
 from whenbuy.ingest.simulate import simulate
-from whenbuy.pipeline.build import examples, panel
-from whenbuy.pipeline.grid import Grid
+from whenbuy.pipeline.learning.build import examples, panel
+from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Redemption, Spend
 
 GRID = Grid((0.5, 1.0, 7.0, 14.0, 28.0, 35.0, 42.0, 49.0, 56.0), 1.0)

@@ -25,9 +25,11 @@ from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import OwnMean
 from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.models.hazard import PooledLogistic
-from whenbuy.pipeline import bundle, learn, verbs
-from whenbuy.pipeline.build import examples, panel
-from whenbuy.pipeline.plan import plan
+from whenbuy.pipeline.keeping import bundle
+from whenbuy.pipeline.learning import learn
+from whenbuy.pipeline.learning.build import examples, panel
+from whenbuy.pipeline.learning.plan import plan
+from whenbuy.pipeline.verbs import verbs
 from whenbuy.questions.asked import people
 
 ROOT = Path(__file__).parents[2]

@@ -29,8 +29,8 @@ from whenbuy.models.spend import CountTimesAmount
 from whenbuy.models.survival_regression import SurvivalRegression
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
-from whenbuy.pipeline import bundle
-from whenbuy.pipeline.catalogue import floors, learners, types
+from whenbuy.pipeline.keeping import bundle
+from whenbuy.pipeline.learning.catalogue import floors, learners, types
 
 ANSWERS = ("purchase", "orders", "amount", "spend", "redemption", "classes")
 BUYER = buyer()

@@ -19,10 +19,11 @@ import pytest
 
 from tests.scenarios.foreign import content, german, ok, orders, plain, refused, typed
 from whenbuy.ingest.store import open_log
-from whenbuy.pipeline import learn, verbs
-from whenbuy.pipeline.catalogue import types
-from whenbuy.pipeline.forecaster import Forecaster
-from whenbuy.pipeline.registry import Registry
+from whenbuy.pipeline.keeping.registry import Registry
+from whenbuy.pipeline.learning import learn
+from whenbuy.pipeline.learning.catalogue import types
+from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.verbs import verbs
 
 
 @pytest.fixture(scope="module")

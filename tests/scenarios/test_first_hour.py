@@ -15,7 +15,7 @@ from tests.scenarios.foreign import content, german, ok, orders, refused, typed
 from whenbuy.config import Settings
 from whenbuy.ingest import layouts
 from whenbuy.ingest.store import open_log
-from whenbuy.pipeline import track
+from whenbuy.pipeline.keeping import track
 
 COLUMNS = [
     "user_id", "as_of", "p_purchase_7d", "p_purchase_14d", "p_purchase_28d", "next_purchase_p10", "next_purchase_p50",

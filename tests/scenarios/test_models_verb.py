@@ -21,10 +21,11 @@ from tests.scenarios.foreign import content, german, ok, orders, refused, typed
 from whenbuy.cli import Terminated
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import KaplanMeier, KaplanMeierModel, PoissonRate
-from whenbuy.pipeline import bundle, learn
-from whenbuy.pipeline.catalogue import types
-from whenbuy.pipeline.forecaster import Forecaster
-from whenbuy.pipeline.registry import EARLIER, KEPT, POINTER, Registry
+from whenbuy.pipeline.keeping import bundle
+from whenbuy.pipeline.keeping.registry import EARLIER, KEPT, POINTER, Registry
+from whenbuy.pipeline.learning import learn
+from whenbuy.pipeline.learning.catalogue import types
+from whenbuy.pipeline.learning.forecaster import Forecaster
 
 EARLY = "2023-04-01"
 Answer = Callable[[Forecaster], Forecaster]
@@ -323,8 +324,8 @@ def test_a_shop_from_before_there_were_versions_goes_on(shop: Path, fitted: Call
 def test_a_forecast_of_a_shop_that_may_not_be_written_goes_where_it_was_asked_for(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whenbuy.pipeline import export
-    from whenbuy.pipeline import shop as shops
+    from whenbuy.pipeline.keeping import shop as shops
+    from whenbuy.pipeline.telling import export
 
     real, code = shops.write, [errno.EROFS]
 
@@ -357,7 +358,7 @@ def test_a_forecast_of_a_shop_that_may_not_be_written_goes_where_it_was_asked_fo
 def test_a_process_that_is_asked_to_end_ends_in_order(number: int, code: int, shop: Path) -> None:
     before = content(shop)
     script = (
-        "import time\nfrom whenbuy import cli\nfrom whenbuy.pipeline import learn\n"
+        "import time\nfrom whenbuy import cli\nfrom whenbuy.pipeline.learning import learn\n"
         "def slow(*_, **__):\n    print('learning', flush=True)\n    time.sleep(60)\n"
         f"learn.fit = slow\ncli.main(['fit', '--shop', {str(shop)!r}])"
     )

@@ -17,9 +17,10 @@ from tests.scenarios.foreign import german, ok, orders, refused, typed
 from whenbuy.cli import run, whenbuy
 from whenbuy.core.errors import BusyError
 from whenbuy.ingest import layouts
-from whenbuy.pipeline import screen, verbs
-from whenbuy.pipeline.forecaster import Choice
-from whenbuy.pipeline.screen import Result, Screen
+from whenbuy.pipeline.learning.forecaster import Choice
+from whenbuy.pipeline.telling import screen
+from whenbuy.pipeline.telling.screen import Result, Screen
+from whenbuy.pipeline.verbs import verbs
 
 HEAVY = ("torch", "sklearn", "lightgbm", "numba", "polars", "numpy", "scipy", "altair", "pyarrow", "rich", "jinja2")
 VERBS = ["demo", "init", "fit", "backtest", "predict", "report", "models"]
@@ -190,7 +191,8 @@ def test_long_and_steering_words_are_shown_harmless(monkeypatch: pytest.MonkeyPa
 
 def test_a_reader_who_goes_away_does_no_harm(tmp_path: Path) -> None:
     script = (
-        "import polars as pl\nfrom whenbuy import cli\nfrom whenbuy.pipeline import verbs\nfrom whenbuy.pipeline.screen import Result\n"
+        "import polars as pl\nfrom whenbuy import cli\nfrom whenbuy.pipeline.verbs import verbs\n"
+        "from whenbuy.pipeline.telling.screen import Result\n"
         "verbs.report = lambda *_, **__: Result({}, pl.DataFrame({'a': range(200_000)}), after=('done',))\ncli.main(['report'])"
     )
     command = [sys.executable, "-c", script]

@@ -18,8 +18,8 @@ from whenbuy.ingest.simulate import simulate
 from whenbuy.models.class_model import TYPES, ClassTrees
 from whenbuy.models.class_rates import ClassRate, OwnClassRate, aligned
 from whenbuy.models.trees import Boosting
-from whenbuy.pipeline.build import examples as ask
-from whenbuy.pipeline.build import panel
+from whenbuy.pipeline.learning.build import examples as ask
+from whenbuy.pipeline.learning.build import panel
 from whenbuy.questions import NextPurchase
 from whenbuy.questions.category import NextClasses
 

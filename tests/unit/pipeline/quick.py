@@ -6,7 +6,7 @@ from whenbuy.core.history import History
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.pipeline.learn import fit
+from whenbuy.pipeline.learning.learn import fit
 
 HORIZONS = (7, 14)
 

@@ -1,0 +1,1 @@
+"""How good a forecaster is: trials on later weeks, slices, faults, the gate."""

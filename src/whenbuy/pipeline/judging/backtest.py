@@ -1,0 +1,173 @@
+"""Backtest: stand at past moments, forecast with what was known then, and compare with what came."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from whenbuy.core.arrays import Floats
+from whenbuy.core.examples import Labels, Table
+from whenbuy.core.forecast import instants
+from whenbuy.core.history import History
+from whenbuy.core.outlook import Outlook
+from whenbuy.evaluate import weak_spots as spots
+from whenbuy.evaluate.probability import logloss
+from whenbuy.evaluate.scores import Comparison, compare
+from whenbuy.evaluate.slices import slices
+from whenbuy.features import Feature, Features
+from whenbuy.pipeline.judging.segments import portrait, segments
+from whenbuy.pipeline.judging.trial import WEEKS, Trial, headline
+from whenbuy.pipeline.learning.catalogue import floors
+from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.learning.learn import HORIZONS, Say, fit, silent
+
+BUCKETS = 10
+"""How many groups of equal size a calibration has."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backtest:
+    """Forecasts of past weeks beside what came and beside the floor's.
+
+    Parameters
+    ----------
+    ours, floor
+        The outlooks of the chosen models and of the floor's, for the same keys.
+    labels
+        What came true, by question.
+    comparison
+        Every score of both over all cutoffs, with the paired bootstrap interval of the difference over users.
+    forecaster
+        What forecast: learned once, from what was known at the first cutoff.
+    trial
+        Who was forecast, and as of when; the windows of all cutoffs have closed.
+    rounds, seed
+        Of the bootstrap.
+    """
+
+    ours: Outlook
+    floor: Outlook
+    labels: dict[str, Labels]
+    comparison: Comparison
+    forecaster: Forecaster
+    trial: Trial
+    rounds: int = 500
+    seed: int = 0
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The moments of the forecasts, rising."""
+        return self.trial.cutoffs
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The names of the few scores that say how good the forecast is."""
+        return headline(self.ours.horizons)
+
+    def by_cutoff(self, names: Collection[str] = ()) -> pl.DataFrame:
+        """Return the scores at each cutoff, those of the headline by default: ``as_of``, ``n`` and the columns of a comparison.
+
+        A forecast that ages, or weeks that are unlike the others, show here. ``ours_low`` to ``ours_high`` is the 95 % interval of our own
+        score over resampled users, ``low`` to ``high`` that of the difference to the floor.
+        """
+        found = []
+        for cutoff in self.cutoffs:
+            rows = self.trial.at(cutoff)
+            if len(rows):
+                came = {name: label.take(rows) for name, label in self.labels.items()}
+                pair = self.ours.take(rows), self.floor.take(rows)
+                frame = compare(*pair, came, names=names or self.headline, rounds=self.rounds, seed=self.seed).frame()
+                found.append(
+                    frame.select(instants(np.full(len(frame), cutoff)).alias("as_of"), pl.lit(len(rows), pl.Int64).alias("n"), pl.all())
+                )
+        return pl.concat(found)
+
+    def calibration(self) -> pl.DataFrame:
+        """Return how often people bought of whom a chance was promised: horizon, mean_probability, share_bought, n; a row per bucket."""
+        label, rows = self.labels["purchase"], []
+        for days in self.ours.horizons:
+            chance, came = self.ours.purchase.probability(days), label.observed & (label.value < days)
+            for bucket in np.array_split(np.argsort(chance, kind="stable"), min(BUCKETS, len(chance))):
+                rows.append((days, float(chance[bucket].mean()), float(came[bucket].mean()), len(bucket)))
+        return pl.DataFrame(rows, ["horizon", "mean_probability", "share_bought", "n"], orient="row")
+
+    def slices(self, names: Collection[str] = (), attributes: Sequence[str] = ()) -> pl.DataFrame:
+        """Return our scores by segment (see ``segments``), each beside those of everybody else.
+
+        Parameters
+        ----------
+        names
+            The names of the scores; those of the headline by default, but for the calibration error: the bias says it better of few people.
+        attributes
+            Attributes of the users' profile by which people are told apart too.
+        """
+        found = segments(self.trial.history, self.trial.keys, attributes)
+        names = names or [name for name in self.headline if not name.startswith("ece")]
+        return slices(self.ours, self.labels, found, names, rounds=self.rounds, seed=self.seed)
+
+    def weak_spots(self, least: int = 100) -> pl.DataFrame:
+        """Return for whom the forecast is wrong: groups in plain words, where most goes wrong in sum first.
+
+        ``of`` says what is judged: the chance of the middle horizon against what came; its log-loss against the floor's; the mean amount of
+        the next order against the true one. The other columns are those of ``evaluate.weak_spots.frame``, and ``words``.
+
+        Parameters
+        ----------
+        least
+            The smallest number of forecasts in a group.
+        """
+        table, days = portrait(self.trial.history, self.trial.keys), sorted(self.ours.horizons)[len(self.ours.horizons) // 2]
+        label = self.labels["purchase"]
+        came = (label.observed & (label.value < days)).astype(float)
+        chance, floor = (answer.purchase.probability(days) for answer in (self.ours, self.floor))
+        judged = [
+            (f"chance to buy within {days:g} days", chance, came, ("promised", "came")),
+            (f"log-loss of {days:g} days against the floor's", logloss(came, floor), logloss(came, chance), ("the floor's", "ours")),
+        ]
+        if self.ours.amount is not None and "amount" in self.labels:
+            amount = self.labels["amount"]
+            spent = np.where(amount.observed, amount.value, np.nan)
+            judged.append(("amount of the next order", self.ours.amount.mean, spent, ("promised", "came")))
+        return pl.concat([self._spots(table, *each, least) for each in judged])
+
+    def _spots(self, table: Table, of: str, expected: Floats, found: Floats, words: tuple[str, str], least: int) -> pl.DataFrame:
+        users = self.trial.keys.code.astype(np.int64)
+        groups = spots.weak_spots(table, expected, found, users, least=least, rounds=self.rounds, seed=self.seed)
+        said = pl.Series("words", [group.says(*words) for group in groups], dtype=pl.String)
+        return spots.frame(groups).select(pl.lit(of).alias("of"), pl.all(), said)
+
+
+def backtest(
+    history: History,
+    as_of: int | str | None = None,
+    *,
+    weeks: int = WEEKS,
+    horizons: Sequence[float] = HORIZONS,
+    features: Features | None = None,
+    further: Sequence[Feature] = (),
+    seed: int = 0,
+    closed: Sequence[date] = (),
+    rounds: int = 500,
+    say: Say = silent,
+) -> Backtest:
+    """Return the forecasts at the last ``weeks`` weekly cutoffs whose windows have closed by a moment (the log's end, by default).
+
+    The models learn once, from what was known at the first of these cutoffs; features are as of each cutoff.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When the log is too short to have a closed window before and after any cutoff.
+    """
+    trial = Trial.of(history, as_of, weeks=weeks, horizon_days=max(horizons), seed=seed)
+    known, first = trial.history, trial.cutoffs[0]
+    ours = fit(known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, say=say)
+    floor = fit(known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
+    say(f"scoring {len(trial.keys):,} forecasts at {len(trial.cutoffs)} cutoffs")
+    labels = trial.labels(ours.models)
+    answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)
+    return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, trial, rounds, seed)

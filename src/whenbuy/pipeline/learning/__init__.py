@@ -1,0 +1,1 @@
+"""From a history to a forecaster: parts in time, learners, the choice among them."""

@@ -1,0 +1,336 @@
+"""Choose: which candidate answers. All are judged on later weeks; unlike ones are blended; none answers that does not beat its floor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+
+from whenbuy.core.arrays import Bools, Floats, Ints
+from whenbuy.core.errors import NotEnoughDataError
+from whenbuy.core.examples import Examples
+from whenbuy.core.forecast import Amount
+from whenbuy.core.learner import Learner
+from whenbuy.evaluate.bootstrap import draws, interval
+from whenbuy.evaluate.measure import Measure, Sums
+from whenbuy.models.blend import Blend, blended, mixed_chances, mixed_numbers
+from whenbuy.models.calibrate import Calibration, outcomes
+from whenbuy.models.conformal import Adjustment, conformal
+from whenbuy.pipeline.learning.forecaster import Choice
+
+ROUNDS: Final = 400
+"""Resamples of the users for the interval of a difference to the floor."""
+_POOL: Final = 5
+"""How many of the best candidates may join a blend."""
+_FAINT: Final = 0.05
+"""A member that counts less than this is left out of a blend."""
+_WORTH: Final = 0.0003
+"""The share of the best candidate's score that a blend must take off to be worth its cost."""
+_LEAST: Final = 100
+"""Amounts from which the shift of quantiles is learned, at least."""
+_SAMPLE: Final = 100_000
+"""Rows on which the weights of a blend are sought."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """How candidates of one answer are compared on validation rows.
+
+    Parameters
+    ----------
+    words
+        What is compared; lower is better.
+    told
+        What of a forecast is judged (n x m).
+    measure
+        The score of what was told, as sums over rows.
+    mixed
+        What a blend would have told.
+    days
+        The days at which chances are told (m), where they can be calibrated.
+    whole
+        Whether the validation rows were watched for all that is asked. Where they were not, candidates are neither blended nor calibrated:
+        what is carried on beyond the checked days is best left to one model that was made for it.
+    """
+
+    words: str
+    told: Callable[[Any], Floats]
+    measure: Callable[[Floats, Ints | slice], Measure]
+    mixed: Callable[[Sequence[Floats], Sequence[float]], Floats]
+    days: tuple[float, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """What answers: the learner to fit on everything, how its chances or quantiles are corrected, and how all candidates fared."""
+
+    learner: Learner[Any] | None
+    correction: Calibration | Adjustment | None
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    learner: Learner[Any]
+    choice: Choice
+    told: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    amount: Amount | None = None
+
+    @property
+    def scored(self) -> bool:
+        return bool(np.isfinite(self.choice.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """CPU seconds that may be spent on trying candidates, counted from ``start`` (``time.process_time``)."""
+
+    seconds: float
+    start: float
+
+    @classmethod
+    def of(cls, seconds: float) -> Budget:
+        """Return a budget that begins now."""
+        return cls(seconds, time.process_time())
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        return time.process_time() - self.start > self.seconds
+
+
+def choose(
+    answer: str,
+    candidates: Sequence[Learner[Any]],
+    train: Examples,
+    valid: Examples,
+    judge: Judge,
+    *,
+    budget: Budget,
+    in_sample: bool = False,
+    seed: int = 0,
+    say: Say,
+) -> Chosen:
+    """Return what answers: the best candidate or blend on the validation rows if it beats the floor, else the floor.
+
+    The first candidate is the floor. A blend and a calibration are kept only where they help on weeks from which their few numbers were
+    not learned: they learn on the earlier half of the validation cutoffs and are judged on the later one (on two halves of the users where
+    there is one cutoff), then they learn again on all of them. A winner answers only when the 95 % interval of its difference to the floor,
+    by the paired bootstrap over users, lies below 0.
+
+    Parameters
+    ----------
+    answer
+        What they are candidates for.
+    candidates
+        The learners, the floor first.
+    train, valid
+        What to learn from, and the later rows to compare on.
+    judge
+        How to compare.
+    budget
+        Candidates whose turn comes after it is spent are left out, and that is said; the floor never is.
+    in_sample
+        Whether the validation rows lie at cutoffs that were learned from (of other users).
+    """
+    tried: list[_Tried] = []
+    for learner in candidates:
+        if tried and budget.spent:
+            left_out = f"Left out: the time budget of {budget.seconds:g} CPU seconds was spent."
+            tried.append(_Tried(learner, Choice(answer, learner.name, judge.words, np.nan, note=left_out)))
+            continue
+        start = time.process_time()
+        tried.append(_try(answer, learner, train, valid, judge, in_sample=in_sample))
+        say(f"{answer}: {learner.name} scores {tried[-1].choice.value:.4g} after {time.process_time() - start:.1f} CPU seconds")
+    able = [one for one in tried if not one.choice.note]
+    scored = sorted((one for one in able if one.scored), key=lambda one: one.choice.value)
+    if not scored:
+        winner = able[0] if able else None
+        return _chosen(winner, None, tried, _unscored(answer, winner))
+    users, halves = valid.keys.code.astype(np.int64), _halves(valid)
+    best = _blend(answer, scored, judge, halves) or scored[0]
+    everybody = [*tried, best] if best not in tried else tried
+    floor = tried[0]
+    everybody = [_beside(one, floor, judge, users, seed) for one in everybody]
+    winner = next(one for one in everybody if one.learner == best.learner)
+    if floor.scored and winner.learner != floor.learner and not winner.choice.high < 0:
+        note = f"No model of the answer {answer!r} beats the floor ({floor.choice.model}) beyond doubt on later weeks: the floor answers."
+        return _chosen(everybody[0], _correction(answer, everybody[0], valid, judge, halves), everybody, (note,))
+    return _chosen(winner, _correction(answer, winner, valid, judge, halves), everybody, ())
+
+
+def _try(answer: str, learner: Learner[Any], train: Examples, valid: Examples, judge: Judge, *, in_sample: bool) -> _Tried:
+    try:
+        forecast = learner.fit(train).predict(valid, in_sample=in_sample)
+    except NotEnoughDataError as error:
+        return _Tried(learner, Choice(answer, learner.name, judge.words, np.nan, note=str(error)))
+    told = judge.told(forecast)
+    choice = Choice(answer, learner.name, judge.words, judge.measure(told, slice(None)).value())
+    return _Tried(learner, choice, told, forecast if isinstance(forecast, Amount) else None)
+
+
+def _blend(answer: str, scored: Sequence[_Tried], judge: Judge, halves: tuple[Ints, Ints]) -> _Tried | None:
+    """Return the blend of the best candidates where it beats the best of them on the later half; none where it does not."""
+    pool = scored[:_POOL]
+    if len(pool) < 2 or not judge.whole:
+        return None
+    first, second = halves
+    mixed = judge.mixed([one.told[second] for one in pool], _weights(pool, judge, first).tolist())
+    if not judge.measure(mixed, second).value() < (1 - _WORTH) * judge.measure(pool[0].told[second], second).value():
+        return None
+    weights = _weights(pool, judge, np.concatenate(halves))
+    members = [(one, weight) for one, weight in zip(pool, weights, strict=True) if weight >= _FAINT]
+    if len(members) < 2:
+        return None
+    total = sum(weight for _, weight in members)
+    shares = tuple(round(weight / total, 3) for _, weight in members)
+    blend: Blend[Any] = Blend(tuple(one.learner for one, _ in members), shares)
+    told = judge.mixed([one.told for one, _ in members], [share / sum(shares) for share in shares])
+    choice = Choice(answer, blend.name, judge.words, judge.measure(told, slice(None)).value())
+    amounts = [one.amount for one, _ in members if one.amount is not None]
+    mixed_amount: Any = blended(amounts, [share / sum(shares) for share in shares], blend.name) if amounts else None
+    return _Tried(blend, choice, told, mixed_amount)
+
+
+def _weights(pool: Sequence[_Tried], judge: Judge, rows: Ints) -> Floats:
+    """Return the shares of the candidates that score best together on some rows (k, summing to 1)."""
+    from scipy.optimize import minimize
+
+    rows = rows[:: max(1, len(rows) // _SAMPLE)]
+    told = [one.told[rows] for one in pool]
+
+    def shares(at: Floats) -> Floats:
+        raised = np.exp(np.concatenate([[0.0], at]) - max(0.0, float(at.max())))
+        return np.asarray(raised / raised.sum())
+
+    def loss(at: Floats) -> float:
+        return judge.measure(judge.mixed(told, shares(at).tolist()), rows).value()
+
+    start = np.full(len(pool) - 1, -1.0)
+    return shares(minimize(loss, start, method="L-BFGS-B", bounds=[(-6.0, 6.0)] * len(start), options={"maxiter": 50}).x)
+
+
+def _beside(one: _Tried, floor: _Tried, judge: Judge, users: Ints, seed: int) -> _Tried:
+    """Return a candidate with the interval of its difference to the floor (below 0: better)."""
+    if one is floor:
+        return replace(one, choice=replace(one.choice, floor=True))
+    if not (one.scored and floor.scored):
+        return one
+    pair = [judge.measure(each.told, slice(None)) for each in (one, floor)]
+    ours, theirs = draws(pair, users, ROUNDS, np.random.default_rng(seed))
+    low, high = interval(ours - theirs) if len(ours) else (np.nan, np.nan)
+    return replace(one, choice=replace(one.choice, low=low, high=high))
+
+
+def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | Adjustment | None:
+    """Return how the quantiles of amounts are shifted so that they hold, or how chances are corrected; none where there is no need."""
+    if winner.amount is None:
+        return _calibration(winner, valid, judge, halves)
+    label = valid.label(answer)
+    return conformal(winner.amount, label) if int(label.observed.sum()) >= _LEAST else None
+
+
+def _calibration(winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | None:
+    """Return the correction of the winner's chances where one learned on the earlier half helps on the later one."""
+    if not judge.days or not judge.whole:
+        return None
+    came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, judge.days)
+
+    def learned(rows: Ints) -> Calibration:
+        return Calibration.learn(judge.days, winner.told[rows], came[rows], seen[rows])
+
+    first, second = halves
+    as_told, corrected = winner.told[second], learned(first).chances(winner.told[second])
+    if not judge.measure(corrected, second).value() < judge.measure(as_told, second).value():
+        return None
+    return learned(np.concatenate(halves))
+
+
+def _halves(valid: Examples) -> tuple[Ints, Ints]:
+    """Return the rows of the earlier and of the later validation cutoffs; of two halves of the users where there is one cutoff."""
+    cutoff = valid.keys.cutoff
+    later = cutoff > np.median(np.unique(cutoff)) if len(np.unique(cutoff)) > 1 else valid.keys.code % 2 == 1
+    return np.flatnonzero(~later), np.flatnonzero(later)
+
+
+def _chosen(winner: _Tried | None, correction: Calibration | Adjustment | None, tried: Sequence[_Tried], notes: tuple[str, ...]) -> Chosen:
+    choices = tuple(replace(one.choice, chosen=one is winner) for one in tried)
+    return Chosen(None if winner is None else winner.learner, correction, choices, notes)
+
+
+def _unscored(answer: str, winner: _Tried | None) -> tuple[str, ...]:
+    if winner is None:
+        return (f"No model of the answer {answer!r} could learn, so the forecast goes without it.",)
+    return (f"On later weeks there was nothing to compare models of the answer {answer!r} by: the simplest one answers.",)
+
+
+# ------------------------------------------------------------------------------------------------------- the judges
+
+
+def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[float], *, whole: bool = True) -> Judge:
+    """Return how curves are compared: by the mean log-loss over some days, on the rows watched for that long.
+
+    The days are the horizons, and the days of the grid nearest to a seventh and to three sevenths of the shortest.
+    """
+    grid = np.array(grid_days)
+    early = [float(grid[np.abs(grid - share * min(horizons)).argmin()]) for share in (1 / 7, 3 / 7)]
+    days = tuple(sorted({*horizons, *early}))
+    came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, days)
+
+    def measure(told: Floats, rows: Ints | slice) -> Measure:
+        return _mean_of("log-loss", np.where(seen[rows], _log_loss(told, came[rows]), 0.0), seen[rows])
+
+    words = f"log-loss, mean over {', '.join(f'{length:g}' for length in days)} days"
+    return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days, whole)
+
+
+def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any], Floats]) -> Judge:
+    """Return how expected numbers are compared: by the root mean squared error on the rows that were observed."""
+    label = valid.label(question)
+
+    def measure(values: Floats, rows: Ints | slice) -> Measure:
+        seen = label.observed[rows]
+        error = np.where(seen, (values[:, 0] - label.value[rows]) ** 2, 0.0)
+        parts = np.stack([error, seen.astype(float)], axis=1)
+        return Measure(words, Sums(parts, lambda sums: np.sqrt(_share(sums[..., 0], sums[..., 1]))), "lower", words)
+
+    return Judge(f"root mean squared error of {words}", lambda forecast: told(forecast)[:, None], measure, mixed_numbers)
+
+
+def chance_judge(valid: Examples, question: str) -> Judge:
+    """Return how chances of yes or no are compared, of one thing or of several classes: by the mean log-loss."""
+    label = valid.label(question)
+    came = label.value.reshape(len(valid), -1) > 0
+
+    def measure(told: Floats, rows: Ints | slice) -> Measure:
+        seen = np.broadcast_to(label.observed[rows][:, None], came[rows].shape)
+        return _mean_of("log-loss", np.where(seen, _log_loss(told, came[rows]), 0.0), seen)
+
+    return Judge("log-loss", lambda forecast: forecast.chance.reshape(len(forecast), -1), measure, mixed_chances)
+
+
+def _log_loss(chance: Floats, came: Bools) -> Floats:
+    bounded = np.clip(chance, 1e-6, 1 - 1e-6)
+    return np.asarray(-np.where(came, np.log(bounded), np.log1p(-bounded)))
+
+
+def _mean_of(name: str, losses: Floats, seen: Bools) -> Measure:
+    """Return the mean over the columns of the mean loss of those seen; columns that nobody was watched for are left out."""
+    parts, m = np.concatenate([losses, seen.astype(float)], axis=1), losses.shape[1]
+
+    def read(sums: Floats) -> Floats:
+        means = _share(sums[..., :m], sums[..., m:])
+        known = np.isfinite(means)
+        return _share(np.where(known, means, 0.0).sum(axis=-1), known.sum(axis=-1))
+
+    return Measure(name, Sums(parts, read), "lower", name)
+
+
+def _share(above: Floats, below: Floats) -> Floats:
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0))

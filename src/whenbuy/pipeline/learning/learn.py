@@ -1,0 +1,147 @@
+"""Learn: try the candidates of every answer, keep what wins on validation, and learn it again on everything that is ripe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from whenbuy.core.errors import NotEnoughDataError, UsageError
+from whenbuy.core.examples import Examples
+from whenbuy.core.history import History
+from whenbuy.core.learner import Learner, Model
+from whenbuy.features import Feature, Features
+from whenbuy.models.calibrate import CalibratedModel, Calibration
+from whenbuy.models.conformal import ConformalModel
+from whenbuy.pipeline.learning import catalogue
+from whenbuy.pipeline.learning.choose import Budget, Chosen, Judge, chance_judge, choose, curve_judge, number_judge
+from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.learning.grid import Grid
+from whenbuy.pipeline.learning.plan import CLASSES, Plan, plan
+
+HORIZONS = (7.0, 14.0, 28.0)
+"""The horizons asked about unless the shop says otherwise, in days."""
+BUDGET_S = 1800.0
+"""CPU seconds after which no further candidate is tried, unless the shop says otherwise."""
+CHECKED = 0.75
+"""Curves are blended and calibrated where at least this share of the longest horizon could be checked."""
+Say = Callable[[str], None]
+
+
+def silent(text: str) -> None:
+    """Say nothing."""
+    del text
+
+
+def fit(
+    history: History,
+    as_of: int | str | None = None,
+    *,
+    horizons: Sequence[float] = HORIZONS,
+    features: Features | None = None,
+    further: Sequence[Feature] = (),
+    seed: int = 0,
+    closed: Sequence[date] = (),
+    classes: Sequence[str] = (),
+    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = catalogue.learners,
+    budget_s: float = BUDGET_S,
+    say: Say = silent,
+) -> Forecaster:
+    """Return what the history teaches up to a moment (its end, by default).
+
+    Only what was known before the moment's local day is learned from. The candidates of the catalogue learn from the earlier cutoffs and
+    are compared on the later ones; what wins (see ``choose``) learns again from all of them. ``features`` are by default those of the
+    kinds and columns known by then, with the ``further`` ones of the shop; ``closed`` are the days on which it says that nobody can buy;
+    ``classes`` are the categories asked about, by default the 30 with the most buyers.
+    An answer without candidates is not asked for; where none of its candidates can learn the forecast goes without it, and a note says
+    so. Once ``budget_s`` CPU seconds are spent, candidates whose turn has not come are left out, and their choices say so; a fit that stays
+    within it gives the same bytes for the same seed.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When nobody bought, or the log is too short for a single step.
+    """
+    made = plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed, tuple(classes))
+    budget, found = Budget.of(budget_s), dict[str, Chosen]()
+    models: dict[str, Model[Any]] = {}
+    tries = {answer: candidates(answer, made.grid) for answer in made.answers}
+    made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed))
+    for answers in made.groups:
+        train, valid = made.parts(answers)
+        say(f"learning from {len(train):,} examples, choosing on {len(valid):,}: {', '.join(answers)}")
+        for answer in answers:
+            found[answer] = choose(
+                answer, tries[answer], train, valid, _judge(answer, valid, made), budget=budget,
+                in_sample=made.split.shares is not None, seed=seed, say=say,
+            )  # fmt: skip
+        if found["purchase"].learner is None:
+            reasons = "; ".join(f"{choice.model}: {choice.note}" for choice in found["purchase"].choices)
+            raise NotEnoughDataError(
+                f"No model of purchase could learn. {reasons}", "", "Give a longer log, or check which events are purchases."
+            )
+        seen_until = max(int(label.end.max()) for label in valid.labels.values())
+        del train, valid
+        everything = made.everything(answers)
+        say(f"learning what won again, from {len(everything):,} examples")
+        for answer in answers:
+            if (learner := found[answer].learner) is not None:
+                models[answer] = _corrected(learner.fit(everything), found[answer], seen_until)
+    notes = (*made.notes, *(note for one in found.values() for note in one.notes))
+    choices = tuple(choice for one in found.values() for choice in one.choices)
+    shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
+    learners = {answer: one.learner for answer, one in found.items() if one.learner is not None}
+    return Forecaster(
+        made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes
+    )
+
+
+def refit(model: Forecaster, history: History, as_of: int | str | None = None, *, seed: int = 0, say: Say = silent) -> Forecaster:
+    """Return what the same learners learn from a longer history: nothing is chosen again, and corrections are carried over.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When nobody bought before that moment.
+    UsageError
+        When the log has become long enough for longer windows than the learners were chosen for.
+    """
+    made = plan(history, as_of, model.horizons, model.features, (), seed)
+    made = replace(made, answers=tuple(model.learners), classes=model.classes)
+    chosen_for = {answer: days for answer, days in model.windows.items() if answer in model.learners}
+    if made.windows != chosen_for:
+        raise UsageError(
+            f"The learners were chosen for windows of {chosen_for} days; this log allows {made.windows}.",
+            "A refit keeps what was chosen.",
+            "Fit again, so that it is chosen anew.",
+        )
+    models: dict[str, Model[Any]] = {}
+    for answers in made.groups:
+        everything = made.everything(answers)
+        say(f"learning {', '.join(answers)} again, from {len(everything):,} examples")
+        for answer in answers:
+            learned: Model[Any] = model.learners[answer].fit(everything)
+            old: Any = model.models[answer]
+            wrapped = isinstance(old, CalibratedModel | ConformalModel)
+            models[answer] = replace(old, model=learned) if wrapped else learned
+    return replace(model, models=models, known_until=made.end, blocks=made.blocks)
+
+
+def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
+    """Return the model with the correction that was learned while choosing."""
+    if isinstance(found.correction, Calibration):
+        return CalibratedModel(model, found.correction, seen_until)
+    return model if found.correction is None else ConformalModel(model, found.correction, seen_until)
+
+
+def _judge(answer: str, valid: Examples, made: Plan) -> Judge:
+    """Return how candidates of an answer are compared."""
+    if answer == "purchase":
+        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.valid_days >= CHECKED * max(made.horizons))
+    if answer == "orders":
+        return number_judge("the count", valid, answer, lambda curves: curves.count_at(made.valid_days))
+    if answer in ("redemption", CLASSES):
+        return chance_judge(valid, answer)
+    words = "the next order's amount" if answer == "amount" else "what is spent"
+    return number_judge(words, valid, answer, lambda amount: amount.mean)

@@ -1,0 +1,1 @@
+"""Questions about a plain table: no log, no clock."""

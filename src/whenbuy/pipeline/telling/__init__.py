@@ -1,0 +1,1 @@
+"""What people read: words, screens, pictures, the report, files."""
