@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features",
-    "Forecaster": "pipeline.forecaster", "Future": "core.history", "History": "core.history", "Keys": "core.keys",
-    "Outlook": "core.outlook", "Past": "core.history", "Profile": "core.profile", "TableModel": "pipeline.tabular",
-    "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.backtest", "fit": "pipeline.learn",
-    "fit_table": "pipeline.tabular", "open_log": "ingest.store", "read": "pipeline.verbs", "simulate": "ingest.simulate",
+    "Forecaster": "pipeline.learning.forecaster", "Future": "core.history", "History": "core.history", "Keys": "core.keys",
+    "Outlook": "core.outlook", "Past": "core.history", "Profile": "core.profile", "TableModel": "pipeline.tables.tabular",
+    "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.judging.backtest", "fit": "pipeline.learning.learn",
+    "fit_table": "pipeline.tables.tabular", "open_log": "ingest.store", "read": "pipeline.verbs.verbs", "simulate": "ingest.simulate",
 }  # fmt: skip
 
 __all__ = [*_HOMES]  # noqa: PLE0604

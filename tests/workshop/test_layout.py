@@ -35,6 +35,12 @@ def test_names_say_what_is_inside() -> None:
     assert not {path for path, names in named.items() if names & EMPTY_NAMES}
 
 
+def test_every_public_name_is_there() -> None:
+    import whenbuy
+
+    assert all(getattr(whenbuy, name) is not None for name in whenbuy.__all__)
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(SOURCE).as_posix())
 def test_no_file_grows_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
