@@ -12,7 +12,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -20,16 +19,17 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = str(BIN / "python")
 STAMP = VENV / "installed"
+TORCH = "torch==2.13.0"  # for the nets, which are tested and measured; it stands in no lock, lest a CUDA build of some gigabytes comes
 PIP = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
 RUFF = [PYTHON, "-m", "ruff"]
 PYTEST = [PYTHON, "-m", "pytest", "-n", "2"]
 STYLE = [("ruff format", [*RUFF, "format", "--check"]), ("ruff check", [*RUFF, "check"])]
-SHAPE = [("mypy", [PYTHON, "-m", "mypy"]), ("import-linter", [str(BIN / "lint-imports")])]
+CHECKS = [*STYLE, ("mypy", [PYTHON, "-m", "mypy"]), ("import-linter", [str(BIN / "lint-imports")])]
 
 # A recipe is a list of (step, command); the arguments typed after the recipe's name go to its last command.
 RECIPES = {
     "demo": [("demo", [str(BIN / "whenbuy"), "demo"])],
-    "test": [*STYLE, *SHAPE, ("pytest", PYTEST)],
+    "test": [*CHECKS, ("pytest", PYTEST)],
     "fix": [("repair", [*RUFF, "check", "--fix-only"]), ("format", [*RUFF, "format"]), ("ruff check", [*RUFF, "check"])],
     "bench": [("bench", [PYTHON, "benchmarks/run.py", "speed"])],
     "bench-quality": [("bench-quality", [PYTHON, "benchmarks/run.py", "quality"])],
@@ -39,8 +39,8 @@ RECIPES = {
 
 def call(command: list[str]) -> int:
     """Exit code of the command, run in the project's folder with bytecode on: else every start compiles every import again."""
-    environment = {"OMP_NUM_THREADS": "1"} | {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run(command, cwd=ROOT, env={"OMP_NUM_THREADS": "1"} | kept, check=False).returncode
 
 
 def fill(installer: list[str], options: list[str]) -> bool:
@@ -49,44 +49,44 @@ def fill(installer: list[str], options: list[str]) -> bool:
     return call([*install, "-r", "requirements.lock"]) == 0 and call([*install, "--no-deps", "-e", "."]) == 0
 
 
-def install() -> None:
+def torch() -> bool:
+    """Whether a build of torch for the CPU is in .venv: from a file that pip's configuration knows, else from PyTorch's index."""
+    fetched = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--quiet", "--no-deps", "--torch-backend", "cpu", TORCH]
+    return call([*PIP, "install", "-qqq", "--no-index", "--no-deps", "--no-compile", TORCH]) == 0 or call(fetched) == 0
+
+
+def install(nets: bool = False) -> None:
     """Make .venv hold what the lock says, unless it does; the stamp is written last, so a broken installation is redone."""
     wanted = hashlib.sha256((ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    if STAMP.exists() and STAMP.read_text() == wanted:
+    if STAMP.exists() and {wanted, TORCH if nets else wanted} <= set(STAMP.read_text().split()):
         return
     interrupted = VENV.exists() and not STAMP.exists()  # what looks installed there may be half a package
     STAMP.unlink(missing_ok=True)
     print("-- installing into .venv, once: about half a minute with uv, three minutes with pip", flush=True)
-    start = time.perf_counter()
     if call([sys.executable, "-m", "venv", str(VENV)]) != 0:
         sys.exit("-- .venv could not be made: see the message above")
     done = call([*PIP, "install", "--quiet", "uv"]) == 0
+    nets = nets and torch()
     done = done and fill([PYTHON, "-m", "uv", "pip"], ["--python", PYTHON, *(["--reinstall"] if interrupted else [])])
     if not done:
         print("-- uv cannot do it here; installing with pip", flush=True)
         done = fill(PIP, ["--force-reinstall"] if interrupted else [])
     if not done or call([*PIP, "check"]) != 0:
         sys.exit("-- the installation failed: see the message above; the next run tries again")
-    STAMP.write_text(wanted)
-    print(f"-- installed in {time.perf_counter() - start:.0f} s", flush=True)
+    STAMP.write_text(f"{wanted} {TORCH if nets else ''}")
 
 
 def main(recipe: str = "", *arguments: str) -> int:
     """Run the steps of a recipe up to the first that fails; its exit code, or 0."""
     if recipe not in RECIPES:
-        print(__doc__, file=sys.stderr)
-        return 2
-    install()
+        sys.exit(print(__doc__, file=sys.stderr) or 2)
+    install(nets=recipe not in ("demo", "fix"))
     *before, (name, command) = RECIPES[recipe]
     for step, line in [*before, (name, [*command, *arguments])]:
         print(f"-- {step}", flush=True)
-        start = time.perf_counter()
-        code = call(line)
-        if code != 0:
+        if code := call(line):
             print(f"-- {step} failed with exit code {code}", file=sys.stderr)
             return code
-        if step != name:  # the last word of a good run is the last step's own
-            print(f"-- {step}: {time.perf_counter() - start:.1f} s", flush=True)
     return 0
 
 

@@ -76,6 +76,29 @@ def test_a_changed_lock_installs_again(run: Double) -> None:
     assert not any("--reinstall" in step for step in run.steps)
 
 
+def test_torch_comes_only_where_nets_are_tested_and_then_once(run: Double) -> None:
+    assert run.module.main("demo") == 0
+    assert not any("torch==" in step for step in run.steps)
+    run.steps.clear()
+    assert run.module.main("test") == 0
+    assert sum("torch==2.13.0" in step for step in run.steps) == 1
+    run.steps.clear()
+    assert run.module.main("test") == run.module.main("demo") == 0
+    assert not any("install" in step for step in run.steps)
+
+
+def test_without_torch_the_rest_is_installed_and_the_next_run_asks_again(run: Double) -> None:
+    run.broken = "torch==2.13.0"
+    run.module.install(nets=True)
+    assert any("--torch-backend cpu" in step for step in run.steps)
+    assert any("requirements.lock" in step for step in run.steps)
+    run.steps.clear()
+    run.module.install()
+    assert not run.steps
+    run.module.install(nets=True)
+    assert run.steps
+
+
 def test_pip_steps_in_where_uv_cannot_be_had(run: Double) -> None:
     run.broken = "uv"
     run.module.install()
