@@ -190,8 +190,9 @@ def fit_table(
 ) -> TableModel:
     """Return what a plain table, one row per case, teaches about a column of yes and no.
 
-    The floor, a crossed logistic regression, boosted trees, a forest and their blend forecast every row out of fold; the one with the
-    lowest log-loss learns again from all rows. No row is ever copied or weighted up: chances stay chances.
+    The floor, a crossed logistic regression, boosted trees, a forest and their blends forecast every row out of fold. The blend of equal
+    weights learns again from all rows, unless another has a lower log-loss by more than chance. No row is ever copied or weighted up:
+    chances stay chances.
 
     Parameters
     ----------
