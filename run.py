@@ -26,7 +26,6 @@ PYTEST = [PYTHON, "-m", "pytest", "-n", "2"]
 STYLE = [("ruff format", [*RUFF, "format", "--check"]), ("ruff check", [*RUFF, "check"])]
 CHECKS = [*STYLE, ("mypy", [PYTHON, "-m", "mypy"]), ("import-linter", [str(BIN / "lint-imports")])]
 
-# A recipe is a list of (step, command); the arguments typed after the recipe's name go to its last command.
 RECIPES = {
     "demo": [("demo", [str(BIN / "whenbuy"), "demo"])],
     "test": [*CHECKS, ("pytest", PYTEST)],
@@ -77,9 +76,10 @@ def install(nets: bool = False) -> None:
 
 
 def main(recipe: str = "", *arguments: str) -> int:
-    """Run the steps of a recipe up to the first that fails; its exit code, or 0."""
+    """Run the steps of a recipe up to the first that fails, whose exit code is the end; the arguments go to the last step."""
     if recipe not in RECIPES:
-        sys.exit(print(__doc__, file=sys.stderr) or 2)
+        print(__doc__, file=sys.stderr)
+        return 2
     install(nets=recipe not in ("demo", "fix"))
     *before, (name, command) = RECIPES[recipe]
     for step, line in [*before, (name, [*command, *arguments])]:

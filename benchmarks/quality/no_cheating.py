@@ -27,7 +27,7 @@ from whenbuy.models.hazard import PooledLogistic
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import fit
-from whenbuy.pipeline.verbs import verbs
+from whenbuy.pipeline.verbs.init import read
 from whenbuy.questions import NextPurchase
 
 SEGMENT = 28
@@ -111,7 +111,7 @@ def forecast(frame: pl.DataFrame, cutoff: int) -> Outlook:
     """What is forecast as of the cutoff from a raw file with these rows, by models learned from what was known then."""
     with tempfile.TemporaryDirectory() as folder:
         frame.write_csv(Path(folder) / "events.csv")
-        history = verbs.read(Path(folder) / "events.csv", now="2030-01-01")
+        history = read(Path(folder) / "events.csv", now="2030-01-01")
     return fit(history, cutoff, candidates=_few).predict(history, cutoff)
 
 

@@ -28,19 +28,22 @@ if TYPE_CHECKING:
     from whenbuy.features import Features as Features
     from whenbuy.ingest.simulate import simulate as simulate
     from whenbuy.ingest.store import open_log as open_log
+    from whenbuy.pipeline.explaining.explaining import explain as explain
     from whenbuy.pipeline.judging.backtest import backtest as backtest
     from whenbuy.pipeline.learning.forecaster import Forecaster as Forecaster
     from whenbuy.pipeline.learning.learn import fit as fit
     from whenbuy.pipeline.tables.tabular import TableModel as TableModel
     from whenbuy.pipeline.tables.tabular import fit_table as fit_table
-    from whenbuy.pipeline.verbs.verbs import read as read
+    from whenbuy.pipeline.verbs.checkup import check as check
+    from whenbuy.pipeline.verbs.init import read as read
 
 _HOMES = {
     "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features",
     "Forecaster": "pipeline.learning.forecaster", "Future": "core.history", "History": "core.history", "Keys": "core.keys",
     "Outlook": "core.outlook", "Past": "core.history", "Profile": "core.profile", "TableModel": "pipeline.tables.tabular",
-    "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.judging.backtest", "fit": "pipeline.learning.learn",
-    "fit_table": "pipeline.tables.tabular", "open_log": "ingest.store", "read": "pipeline.verbs.verbs", "simulate": "ingest.simulate",
+    "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.judging.backtest",
+    "check": "pipeline.verbs.checkup", "explain": "pipeline.explaining.explaining", "fit": "pipeline.learning.learn",
+    "fit_table": "pipeline.tables.tabular", "open_log": "ingest.store", "read": "pipeline.verbs.init", "simulate": "ingest.simulate",
 }  # fmt: skip
 
 __all__ = [*_HOMES]  # noqa: PLE0604

@@ -12,10 +12,10 @@ from whenbuy.features import ByClass, Features, default_features, most_bought, r
 from whenbuy.ingest.simulate import simulate
 from whenbuy.pipeline.learning.build import examples, panel
 from whenbuy.pipeline.learning.grid import Grid
-from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Redemption, Spend
+from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Quantity, Redemption, Spend
 
 GRID = Grid((0.5, 1.0, 7.0, 14.0, 28.0, 35.0, 42.0, 49.0, 56.0), 1.0)
-ASKED = (NextPurchase(28.0), OrderCount(28.0), OrderCount(7.0, name="orders_7d"), NextAmount(28.0), Spend(7.0))
+ASKED = (NextPurchase(28.0), OrderCount(28.0), OrderCount(7.0, name="orders_7d"), NextAmount(28.0), Spend(7.0), Quantity(7.0))
 
 
 @cache
@@ -48,6 +48,13 @@ def train() -> Examples:
     """Examples of everybody, every other week up to the boundary; all labels are censored there."""
     cutoffs = np.arange(boundary() - 98 * DAY, boundary() + 1, 14 * DAY)
     return panel(shop().cut(boundary()), spec(), cutoffs, questions(), blocks())
+
+
+@cache
+def later() -> Examples:
+    """Examples of everybody in the four weeks after the boundary; all labels are censored at their end."""
+    cutoffs = np.arange(boundary(), boundary() + 28 * DAY, 7 * DAY)
+    return panel(shop().cut(boundary() + 28 * DAY), spec(), cutoffs, questions(), blocks())
 
 
 def asked(users=None, days: int = 0) -> Examples:

@@ -29,7 +29,7 @@ from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning import learn
 from whenbuy.pipeline.learning.build import examples, panel
 from whenbuy.pipeline.learning.plan import plan
-from whenbuy.pipeline.verbs import verbs
+from whenbuy.pipeline.verbs import init
 from whenbuy.questions.asked import people
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def raw(tmp_path_factory):
 
 def shop_of(frame, path, **options) -> History:
     frame.write_csv(path)
-    return verbs.read(path, now=NOW_OF_THE_SHOP, **options)
+    return init.read(path, now=NOW_OF_THE_SHOP, **options)
 
 
 NOW_OF_THE_SHOP = "2030-01-01"

@@ -9,20 +9,29 @@ import numpy as np
 import pytest
 
 import whenbuy.models
-from tests.contracts.shops import GRID, ask, asked, bits, boundary, buyer, kept, shop, train
+from tests.contracts.shops import GRID, ask, asked, bits, blocks, boundary, buyer, kept, later, questions, shop, spec, train
 from whenbuy.clean import Bound, Fill
 from whenbuy.core.arrays import DAY
 from whenbuy.core.codec import decode, encode
-from whenbuy.core.errors import LeakError, NotEnoughDataError
+from whenbuy.core.errors import ImmatureError, LeakError, NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples, Labels, Table
 from whenbuy.core.forecast import Amount, Classes, Probability, TimeToEvent
+from whenbuy.core.learner import can_learn_on
+from whenbuy.evaluate.scores import compare
 from whenbuy.models.amount_floors import OwnMean
+from whenbuy.models.blend import BlendModel
 from whenbuy.models.boosted_curve import DirectHorizons
 from whenbuy.models.buy_till_you_die import ParetoNbd
+from whenbuy.models.calibrate import CalibratedModel, Calibration
 from whenbuy.models.chance import LogisticChance
 from whenbuy.models.floors import BaseRate, PoissonRate
 from whenbuy.models.hazard import PooledLogistic
 from whenbuy.models.hazard_trees import BoostedHazard
+from whenbuy.models.neural.amount import NeuralAmount
+from whenbuy.models.neural.classes import NeuralClasses
+from whenbuy.models.neural.curve import NeuralCurve
+from whenbuy.models.neural.mlp import Mlp
+from whenbuy.models.neural.training import Training
 from whenbuy.models.prepared import Prepared
 from whenbuy.models.rhythm import Rhythm
 from whenbuy.models.spend import CountTimesAmount
@@ -30,12 +39,16 @@ from whenbuy.models.survival_regression import SurvivalRegression
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
 from whenbuy.pipeline.keeping import bundle
+from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.catalogue import floors, learners, types
+from whenbuy.questions import NextPurchase
 
-ANSWERS = ("purchase", "orders", "amount", "spend", "redemption", "classes")
+ANSWERS = ("purchase", "orders", "amount", "spend", "quantity", "redemption", "classes")
 BUYER = buyer()
 SMALL = 6_000
 """The most person-periods that a hazard learns from here."""
+BRIEF = Training(epochs=2)
+"""How long nets learn here."""
 
 
 def frugal(learner):
@@ -52,6 +65,7 @@ def known():
         BaseRate(GRID.days), ParetoNbd(GRID.days, ("first_amount",)), prepared, BoostedHazard(GRID.days, Boosting(trees=30)), forest,
         LogisticChance("redemption", most=2_000), CountTimesAmount(PoissonRate(GRID.days), OwnMean()),
         SurvivalRegression(GRID.days, max_rows=500), SurvivalRegression(GRID.days, "weibull", max_rows=500),
+        NeuralCurve(GRID.days, Mlp(), training=BRIEF), NeuralAmount(Mlp(), training=BRIEF), NeuralClasses(7.0, Mlp(), training=BRIEF),
     )  # fmt: skip
     named = {learner.name: learner for learner in (*listed, *further)}
     assert len(named) == len(listed) + len(further)
@@ -146,11 +160,11 @@ def test_a_user_named_twice_gets_the_same_answer_twice(name):
 @every
 def test_a_stranger_gets_an_answer_marked_prior(name):
     answer = fitted(name).predict(asked([BUYER, "nobody", "no one"]))
-    if isinstance(answer, Amount | Classes):
-        assert (answer.mean[1:] >= 0).all() if isinstance(answer, Amount) else (answer.chance[1:] > 0).all()
+    if isinstance(answer, Amount):
+        assert (answer.mean[1:] >= 0).all()
         assert bits(answer.take(np.array([1]))) == bits(answer.take(np.array([2])))
         return
-    assert isinstance(answer, TimeToEvent | Probability)
+    assert isinstance(answer, TimeToEvent | Probability | Classes)
     assert answer.prior is not None
     assert answer.prior.tolist() == [False, True, True]
     assert bits(answer.take(np.array([1]))) == bits(answer.take(np.array([2])))
@@ -276,3 +290,111 @@ def test_no_examples_are_not_enough(name):
         return
     with pytest.raises(NotEnoughDataError):
         KNOWN[name].fit(train().take(slice(0, 0)))
+
+
+# ------------------------------------------------------------------------------------------- learning on
+
+
+CALIBRATION = Calibration((7.0, 28.0), (0.9, 1.1), (0.1, -0.1))
+
+
+@cache
+def updatable():
+    """Every model that can learn on, and models that stand on others."""
+    found = {name: fitted(name) for name in KNOWN if can_learn_on(fitted(name))}
+    lean, rate = fitted("kaplan-meier-recency"), fitted("rate-84d")
+    unable = fitted("pareto-nbd")
+    found["calibrated"] = CalibratedModel(lean, CALIBRATION, lean.known_until)
+    found["blend"] = BlendModel("blend", (lean, unable, rate), (0.4, 0.3, 0.3))
+    return found
+
+
+LEARNS_ON = (
+    "rate-84d", "kaplan-meier-recency", "base-rate", "logistic", "logistic-rich", "boosted+rhythm", "base-chance", "class-rate",
+    "calibrated", "blend",
+)  # fmt: skip
+learning_on = pytest.mark.parametrize("name", LEARNS_ON)
+
+
+@cache
+def updated(name):
+    return updatable()[name].update(later())
+
+
+def test_no_model_that_learns_on_escapes():
+    assert set(LEARNS_ON) <= set(updatable())
+    assert all(hasattr(model, "update") for model in updatable().values())
+    assert not can_learn_on(fitted("forest"))
+    assert not can_learn_on(fitted("pareto-nbd"))
+    others = set(updatable()) - set(LEARNS_ON)
+    assert all(type(updatable()[name]) in {type(updatable()[known]) for known in LEARNS_ON} for name in others)
+
+
+@learning_on
+def test_learning_on_raises_what_is_known_and_leaves_the_old_model_alone(name):
+    old = updatable()[name]
+    before = encode(old, {})
+    new = updated(name)
+    assert encode(old, {}) == before
+    assert type(new) is type(old)
+    assert new.name == old.name
+    assert old.known_until < new.known_until <= boundary() + 28 * DAY
+    with pytest.raises(LeakError):
+        new.predict(ask(shop().keys(as_of=new.known_until - 1)))
+
+
+@learning_on
+def test_after_learning_on_answers_keep_their_promises(name):
+    keys = shop().keys([BUYER, "u002", "nobody", BUYER], boundary() + 28 * DAY)
+    answer = updated(name).predict(ask(keys))  # a forecast checks itself when made
+    assert bits(answer.take(np.array([0]))) == bits(answer.take(np.array([3])))
+    assert answer.prior is None or bool(answer.prior[2]) or name == "blend"
+    whole = updated(name).predict(ask(shop().keys(as_of=boundary() + 28 * DAY)))
+    assert bits(whole) != bits(updatable()[name].predict(ask(whole.keys))) or name == "rate-84d"
+
+
+@learning_on
+def test_learning_on_gives_the_same_bytes_which_are_kept(name, tmp_path):
+    for folder, model in (("one", updated(name)), ("other", updatable()[name].update(later()))):
+        bundle.save(tmp_path / folder, model, {})
+    for file in (bundle.MANIFEST, bundle.MODEL, bundle.ARRAYS):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+    model, _ = bundle.load(tmp_path / "one", types())
+    asks = ask(shop().keys(as_of=boundary() + 28 * DAY))
+    assert bits(model.predict(asks)) == bits(updated(name).predict(asks))
+    assert can_learn_on(model)
+
+
+@learning_on
+def test_what_was_learned_from_is_refused(name):
+    with pytest.raises(UsageError, match="must not count twice"):
+        updatable()[name].update(train())
+    if name != "rate-84d":  # it learns nothing
+        with pytest.raises(UsageError, match="must not count twice"):
+            updated(name).update(later())
+
+
+@learning_on
+def test_what_says_nothing_yet_is_refused(name):
+    moment = boundary() + DAY // 48
+    unripe = panel(shop().cut(moment), spec(), np.array([boundary()]), questions(), blocks())
+    if name in ("rate-84d", "blend"):
+        return  # the rate learns nothing, and the blend has it
+    with pytest.raises(ImmatureError, match="says anything yet"):
+        updatable()[name].update(unripe)
+
+
+@learning_on
+def test_on_later_weeks_it_is_not_worse_than_before_beyond_noise(name):
+    """Of the log-loss over some days, or of the chances, the paired bootstrap interval of new minus old does not lie above 0."""
+    moment = boundary() + 28 * DAY
+    keys = shop().panel(moment + np.array([0, 7, 14]) * DAY)
+    examples = ask(keys)
+    old, new = (model.predict(examples) for model in (updatable()[name], updated(name)))
+    question = {Probability: "redemption", Classes: "classes"}.get(type(new), "purchase")
+    asked_for = next(one for one in questions() if one.name == question)
+    asked_for = NextPurchase(7.0) if question == "purchase" else replace(asked_for, horizon_days=7.0)
+    truth = asked_for.label(shop().before(keys), shop().within(keys, 7.0))
+    score = {"purchase": "logloss_7d"}.get(question, "logloss")
+    duel = compare(new, old, truth, [7.0], names=[score], rounds=200)[score]
+    assert duel.low <= 0 or duel.difference < 0.001, duel

@@ -11,7 +11,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - opens 
 from sklearn.impute import IterativeImputer, KNNImputer
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import LocalOutlierFactor
-from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
 
 from whenbuy.clean import Fill, Isolation, LocalOutliers, Scale
 from whenbuy.core.examples import Table
@@ -63,6 +63,18 @@ def test_scalings(method: str, peer: StandardScaler) -> None:
     theirs = peer.fit(train.values.astype(float))
     for part in (train, new):
         assert ours.apply(part).values == pytest.approx(theirs.transform(part.values.astype(float)), rel=1e-5, abs=1e-5, nan_ok=True)
+
+
+def test_the_logarithm_is_its_formula() -> None:
+    """``log``: sign(x) ln(1 + |x|), with scikit-learn's FunctionTransformer as the peer; gaps stay gaps and nothing is learned."""
+    train, new = drawn(50, 0), Table(("a",), np.array([[-1000.0], [-1.0], [0.0], [0.5], [np.e - 1], [1e6], [np.nan]], np.float32))
+    fitted = Scale(default="log").fit(Table(("a",), train.values[:, :1]))
+    peer = FunctionTransformer(lambda x: np.sign(x) * np.log1p(np.abs(x)))
+    ours = fitted.apply(new).values
+    assert ours == pytest.approx(peer.fit_transform(new.values.astype(float)), rel=1e-6, nan_ok=True)
+    assert ours[4, 0] == pytest.approx(1.0, rel=1e-6)
+    assert np.isnan(ours[-1, 0])
+    assert fitted.says() == ("a: logarithm.",)
 
 
 def test_isolation_scores() -> None:

@@ -23,7 +23,7 @@ from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.learning import learn
 from whenbuy.pipeline.learning.catalogue import types
 from whenbuy.pipeline.learning.forecaster import Forecaster
-from whenbuy.pipeline.verbs import verbs
+from whenbuy.pipeline.verbs import predict
 
 
 @pytest.fixture(scope="module")
@@ -191,15 +191,17 @@ def test_ids_that_cannot_be_names(tmp_path: Path) -> None:
 
 
 def test_ids_that_would_steer_the_terminal_or_a_spreadsheet(tmp_path: Path) -> None:
-    rows = [(name, f"2023-0{1 + i % 6}-1{i % 9} 10:00", 5.0 + i) for i in range(60) for name in ("\x1b[2Jred", "=1+1")]
+    names = ("\x1b[2Jred", "\u202eder", "=1+1")
+    rows = [(name, f"2023-0{1 + i % 6}-1{i % 9} 10:00", 5.0 + i) for i in range(60) for name in names]
     pl.DataFrame(rows, ["user_id", "time", "amount"], orient="row").write_parquet(tmp_path / "x.parquet")
     shop = tmp_path / "shop"
-    ok("init", tmp_path / "x.parquet", "--shop", shop)
+    assert "60 rows rejected" in ok("init", tmp_path / "x.parquet", "--shop", shop).err  # control characters are no name
     ok("fit", "--shop", shop)
     ok("predict", "--shop", shop, "--out", tmp_path / "out.csv")
-    assert sorted(pl.read_csv(tmp_path / "out.csv")["user_id"]) == ["\x1b[2Jred", "'=1+1"]
-    assert sorted(pl.read_csv(ok("predict", "--shop", shop).out.encode())["user_id"]) == ["\x1b[2Jred", "=1+1"]
+    assert sorted(pl.read_csv(tmp_path / "out.csv")["user_id"]) == ["'=1+1", "\u202eder"]
+    assert sorted(pl.read_csv(ok("predict", "--shop", shop).out.encode())["user_id"]) == ["=1+1", "\u202eder"]
     assert "\x1b" not in ok("predict", "--shop", shop, "\x1b[2Jnew").err
+    assert "\u202e" not in ok("predict", "--shop", shop, "\u202enew").err
 
 
 # ------------------------------------------------------------------------------------------ too little
@@ -592,7 +594,7 @@ def test_whatever_happens_inside_no_traceback_comes_out(
     def broken(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(verbs, "predict", broken)
+    monkeypatch.setattr(predict, "predict", broken)
     message = refused(code, "predict", "--shop", shop)
     assert ("WHENBUY_DEBUG" in message) == (code == 1 and not isinstance(error, MemoryError))
     if code == 1:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whenbuy.config import CalendarSettings, Settings, ShopSettings, SourceSettings
+from whenbuy.config import ENTITIES, CalendarSettings, ProfileSettings, Settings, ShopSettings, SourceSettings
 from whenbuy.core.errors import AccessError, NotFoundError, SettingsError
 
 FULL = """
@@ -36,6 +36,27 @@ bots = false
 [calendar]
 closed = [2017-12-25, "2018-01-01"]
 pay_days = [31, 1]
+
+[fill]
+amount = "median"
+channel = { how = "constant", value = "web" }
+
+[[profiles.items]]
+path = "catalogue.csv"
+timeless = true
+columns = { category = "Warengruppe" }
+
+[[profiles.items]]
+path = ["stock-1.csv", "stock-2.csv"]
+key = "sku"
+valid_from = "since"
+to_events = ["stock"]
+
+[profiles.offers]
+path = "offers.csv"
+valid_from = "announced"
+property = "what"
+value = "how much"
 """
 
 
@@ -47,6 +68,12 @@ def test_everything_it_can_say():
     assert dict(found.kinds) == {"add to cart": "cart"}
     assert dict(found.clean) == {"duplicates": {"window_s": 2, "keep": "first"}, "bots": False}
     assert found.calendar == CalendarSettings((date(2017, 12, 25), date(2018, 1, 1)), (), (1, 31))
+    assert dict(found.fill) == {"amount": "median", "channel": {"how": "constant", "value": "web"}}
+    assert found.profiles["items"] == (
+        ProfileSettings(("catalogue.csv",), timeless=True, columns={"category": "Warengruppe"}),
+        ProfileSettings(("stock-1.csv", "stock-2.csv"), "sku", "since", to_events=("stock",)),
+    )
+    assert found.profiles["offers"] == (ProfileSettings(("offers.csv",), valid_from="announced", property="what", value="how much"),)
 
 
 def test_an_empty_file_means_the_defaults():
@@ -89,6 +116,22 @@ rules = st.dictionaries(texts, st.one_of(scalars, st.lists(scalars, max_size=3),
     columns=names,
     kinds=names,
     clean=rules,
+    fill=st.dictionaries(texts, st.sampled_from(["median", "drop"]) | st.builds(dict, how=texts, value=scalars), max_size=2),
+    profiles=st.dictionaries(
+        st.sampled_from(ENTITIES),
+        st.lists(
+            st.builds(
+                ProfileSettings,
+                path=st.lists(texts.filter(bool), min_size=1, max_size=2),
+                key=texts,
+                valid_from=texts.filter(bool),
+                columns=names,
+                to_events=st.lists(texts.filter(bool), max_size=2),
+            ),
+            min_size=1,
+            max_size=2,
+        ),
+    ),
     calendar=st.builds(
         CalendarSettings,
         closed=st.lists(st.dates(), max_size=3),
@@ -96,8 +139,8 @@ rules = st.dictionaries(texts, st.one_of(scalars, st.lists(scalars, max_size=3),
         pay_days=st.lists(st.integers(1, 31)),
     ),
 )
-def test_whatever_it_says_it_reads_back(shop, source, columns, kinds, clean, calendar):
-    found = Settings(shop, source, columns, kinds, clean, calendar)
+def test_whatever_it_says_it_reads_back(shop, source, columns, kinds, clean, calendar, fill, profiles):
+    found = Settings(shop, source, columns, kinds, clean, calendar, fill, profiles)
     again = Settings.parse(found.text())
     assert again == found
     assert again.fingerprint() == found.fingerprint()
@@ -147,6 +190,16 @@ def test_the_fingerprint_follows_the_meaning():
         ("[calendar]\nclosed = [2017-12-25T10:00:00]\n", ["line 2", "list of dates"]),
         ("[calendar]\npay_days = [32]\n", ["line 2", "days of the month"]),
         ("[calendar]\npay_days = [1.5]\n", ["line 2", "days of the month"]),
+        ("[fill]\namount = 3\n", ["line 1", "table of fills by column"]),
+        ("[profiles.item]\npath = 'x'\n", ["line 1", "Did you mean 'items'?"]),
+        ("\n[profiles.items]\npath = 'x'\nkeys = 'y'\n", ["line 4", "'keys' is not a key of [profiles.items]", "Did you mean 'key'?"]),
+        ("\n[profiles.items]\npath = 'x'\n", ["line 2", "valid_from = '' and timeless = false", "today's attributes"]),
+        ("[profiles.items]\npath = 'x'\ntimeless = 'yes'\n", ["line 3", "true or false"]),
+        ("[profiles.items]\ntimeless = true\n", ["line 1", "names no path"]),
+        ("[profiles.items]\npath = 'x'\ntimeless = true\nvalue = 'v'\n", ["one attribute per row"]),
+        ("[[profiles.users]]\npath = 'x'\ntimeless = true\nvalid_from = 'd'\n", ["line 1", "not both"]),
+        ("[profiles]\nitems = 3\n", ["must be a section [profiles.items]"]),
+        ("profiles = 3\n", ["must be a section [profiles]"]),
         ("[clean]\nduplicate = true\n", ["line 2", "Did you mean 'duplicates'?"]),
         ("[shop\n", ["must be TOML", "line 1"]),
         ("[shop]\nseed = 1\nseed = 2\n", ["must be TOML", "line 3"]),

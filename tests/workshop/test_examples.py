@@ -1,6 +1,7 @@
-"""The Python examples of the documents run as they stand, one after the other."""
+"""The Python examples of the documents and the scripts in examples/ run as they stand."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,16 @@ def test_the_examples_of_a_document_run(name: str) -> None:
     code = "\n\n".join(re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL))
     assert code
     exec(compile(code, name, "exec"), {"__name__": "example"})
+
+
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_runs(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_there_are_scripts() -> None:
+    assert len(SCRIPTS) >= 3

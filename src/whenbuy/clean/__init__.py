@@ -15,25 +15,26 @@ from whenbuy.clean.missing import Missing
 from whenbuy.clean.nearest import NearestRows
 from whenbuy.clean.outliers import Outliers
 from whenbuy.clean.people import BOT, Bots, TestOrders
-from whenbuy.clean.quarantine import replay
+from whenbuy.clean.quarantine import put_back, replay
 from whenbuy.clean.refunds import REFUND_OF, Refunds
 from whenbuy.clean.regression import ChainedRidge
 from whenbuy.clean.report import Count, Report, RuleReport
 from whenbuy.clean.scale import FittedScale, Scale
 from whenbuy.clean.strange import FittedIsolation, FittedLocalOutliers, Isolation, LocalOutliers
+from whenbuy.clean.strange_rows import StrangeRows
 from whenbuy.clean.units import Currencies, MixedUnits, Rate, Rescale, ShiftClock
 
 __all__ = [
     "BOT", "DEFAULT", "REFUND_OF", "RULES", "STEPS", "TYPES", "Bots", "Bound", "Cleaned", "Count", "Currencies", "DoubleClicks",
     "Duplicates", "Fill", "FittedBound", "FittedFill", "FittedIsolation", "FittedLocalOutliers", "FittedScale", "Impossible", "Isolation",
     "LocalOutliers", "Missing", "MixedUnits", "Outliers", "Rate", "Refunds", "Report", "Rescale", "Rule", "RuleReport", "Scale",
-    "ShiftClock", "TestOrders", "clean", "replay",
+    "ShiftClock", "StrangeRows", "TestOrders", "clean", "put_back", "replay",
 ]  # fmt: skip
 
 RULES: Final[Mapping[str, type]] = {
     "duplicates": Duplicates, "double_clicks": DoubleClicks, "impossible": Impossible, "test_orders": TestOrders, "refunds": Refunds,
     "bots": Bots, "currencies": Currencies, "mixed_units": MixedUnits, "rescale": Rescale, "shift_clock": ShiftClock, "missing": Missing,
-    "outliers": Outliers,
+    "outliers": Outliers, "strange": StrangeRows,
 }  # fmt: skip
 """The causal rules by the names that settings use."""
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from whenbuy.clean.draft import Addition, Draft, Finding, Rule, Touch, readable, with_kind
 from whenbuy.clean.duplicates import DoubleClicks, Duplicates
-from whenbuy.clean.heads import opening, order_keys, with_heads
+from whenbuy.clean.heads import opened_twice, opening, order_keys, with_heads
 from whenbuy.clean.impossible import Impossible
 from whenbuy.clean.people import Bots, TestOrders
 from whenbuy.clean.refunds import Refunds
@@ -222,21 +222,25 @@ def _linked(log: EventLog, origin: Ints, links: Iterable[str], before: int) -> E
 
 
 def _opened(before: EventLog, draft: Draft, cleaned: EventLog, origin: Ints, entries: list[pl.DataFrame]) -> tuple[EventLog, Ints]:
-    """Return the log with a new head for each order that lost its own."""
+    """Return the log with a new head for each order that lost its own, or whose own became known after another line."""
     if ORDERS not in before.columns:
         return cleaned, origin
-    head = (before.columns[ORDERS].values == 1) & (before.kind == before.code("purchase"))
-    lost = np.flatnonzero(head[draft.origin] & (~draft.alive | (draft.log.kind != before.code("purchase"))))
+    head = ((before.columns[ORDERS].values == 1) & (before.kind == before.code("purchase")))[draft.origin]
+    gone = ~draft.alive | (draft.log.kind != before.code("purchase"))
+    later = ~gone & (draft.log.known_at > before.known_at[draft.origin])
+    lost = np.flatnonzero(head & (gone | later))
     if not len(lost):
         return cleaned, origin
-    lost_origin = draft.origin[lost]
-    no_purchase = np.flatnonzero(np.isin(origin, lost_origin))
+    no_purchase = np.flatnonzero(np.isin(origin, draft.origin[head & gone]))
     cleaned = replace(cleaned, columns=with_heads(cleaned, no_purchase, 0))
     rows = opening(cleaned, order_keys(draft.log, lost))
-    reason = "the first line of its order left the purchases; this line now opens the order"
+    reason = "the first line of its order left the purchases or became known later; this line now opens the order"
     entry = {"row": origin[rows], "rule": ORDERS, "reason": reason, "done": "changed", "column": ORDERS, "original": "0", "became": "1"}
     entries.append(pl.DataFrame(entry, schema=_ENTRY))
-    return replace(cleaned, columns=with_heads(cleaned, rows, 1)), origin
+    cleaned = replace(cleaned, columns=with_heads(cleaned, rows, 1))
+    heads = np.flatnonzero(np.isin(origin, draft.origin[head & later]))
+    heads = heads[~np.isin(heads, rows)]
+    return replace(cleaned, columns=with_heads(cleaned, opened_twice(cleaned, heads), 0)), origin
 
 
 def _added_entries(additions: Sequence[tuple[str, Addition]], before: int) -> list[pl.DataFrame]:

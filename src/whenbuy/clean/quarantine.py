@@ -16,9 +16,15 @@ from whenbuy.core.log import ORDERS, Column, EventLog, order_by_time
 
 
 def replay(cleaned: Cleaned, which: str | pl.DataFrame | None = None) -> History:
-    """Return the history with rows put back as they came; events that cleaning added for them are taken out again.
+    """Return the history with rows put back as they came; see `put_back`."""
+    return put_back(cleaned, which).history
 
-    Remarks that cleaning wrote beside the events (such as ``refund_of``) are dropped: they may be true no longer. Clean again for new ones.
+
+def put_back(cleaned: Cleaned, which: str | pl.DataFrame | None = None) -> Cleaned:
+    """Return what is left of a cleaning when rows are put back as they came; events that cleaning added for them are taken out again.
+
+    The rest stays in quarantine and can be put back later. Remarks that cleaning wrote beside the events (such as ``refund_of``) are
+    dropped: they may be true no longer. Clean again for new ones.
 
     Parameters
     ----------
@@ -38,8 +44,15 @@ def replay(cleaned: Cleaned, which: str | pl.DataFrame | None = None) -> History
     touched = cleaned.quarantine.filter(pl.col("done") != "added")["row"].unique().sort().to_numpy()
     restored = np.flatnonzero(np.isin(touched, back))
     kept = np.flatnonzero(~np.isin(cleaned.origin, back))
-    log = _merged(cleaned, kept, restored, touched)
-    return replace(cleaned.history, log=log)
+    log, origin = _merged(cleaned, kept, restored, touched)
+    rest = cleaned.quarantine.filter(~pl.col("row").is_in(pl.Series(back).implode()))
+    if ORDERS in log.columns:  # a stand-in whose line is back stands in no longer
+        heads = np.isin(rest["row"].to_numpy(), origin[log.columns[ORDERS].values == 1])
+        rest = rest.filter((pl.col("rule") != ORDERS) | pl.Series(heads))
+    stays = np.flatnonzero(np.isin(touched, rest.filter(pl.col("done") != "added")["row"].to_numpy()))
+    return replace(
+        cleaned, history=replace(cleaned.history, log=log), quarantine=rest, origin=origin, originals=cleaned.originals.take(stays)
+    )
 
 
 def _chosen(cleaned: Cleaned, which: str | pl.DataFrame | None) -> pl.DataFrame:
@@ -56,8 +69,8 @@ def _chosen(cleaned: Cleaned, which: str | pl.DataFrame | None) -> pl.DataFrame:
     return chosen
 
 
-def _merged(cleaned: Cleaned, kept: Ints, restored: Ints, touched: Ints) -> EventLog:
-    """Return kept rows of the cleaned log and restored rows as they came, in the order of the log as it came."""
+def _merged(cleaned: Cleaned, kept: Ints, restored: Ints, touched: Ints) -> tuple[EventLog, Ints]:
+    """Return kept rows of the cleaned log and restored rows as they came, in the order of the log as it came, and where each was."""
     new, old = cleaned.history.log, cleaned.originals
     owner = np.concatenate([_owner(new, kept), _owner(old, restored)])
     origin = np.concatenate([cleaned.origin[kept], touched[restored]])
@@ -75,7 +88,7 @@ def _merged(cleaned: Cleaned, kept: Ints, restored: Ints, touched: Ints) -> Even
     end = old.end if (old.time[restored] >= new.end).any() else new.end
     time = time if late else known_at
     log = EventLog(new.users, new.kinds, offsets, known_at, time, kind, columns, end, order_by_time(offsets, time) if late else None)
-    return _heads(cleaned, log, origin[order])
+    return _heads(cleaned, log, origin[order]), origin[order]
 
 
 def _owner(log: EventLog, rows: Ints) -> Ints:

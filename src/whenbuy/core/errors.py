@@ -15,7 +15,8 @@ The tree::
     ├── GateError               5  a model did not earn its place
     ├── NotFoundError           6  a file, a shop, a user or a model that does not exist
     ├── AccessError             7  the file system says no
-    └── BusyError               8  another process is writing
+    ├── BusyError               8  another process is writing
+    └── DependencyError         8  something that whenbuy stands on is not there
 
 A message has three parts: what was got, what is needed, what to do next.
 """
@@ -105,5 +106,11 @@ class AccessError(WhenbuyError):
 
 class BusyError(WhenbuyError):
     """Another process is writing to the shop."""
+
+    exit_code = 8
+
+
+class DependencyError(WhenbuyError):
+    """Something that whenbuy stands on is missing or too old: a library, a database, a broker."""
 
     exit_code = 8

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from whenbuy.core.arrays import DAY, Bools, Floats, Instants, Ints
+from whenbuy.core.card import ROWS, card, percent
 from whenbuy.core.errors import NotFoundError, WhenbuyError
 from whenbuy.core.keys import Keys
 
@@ -183,7 +184,10 @@ class TimeToEvent:
         return curves(self.take(slice(0, 20)).frame())
 
     def _repr_html_(self) -> str:
-        return summary(self)._repr_html_()
+        some, n = self.take(slice(0, ROWS)), len(self)
+        words = f"When the next event comes, by {self.model}: {_customers(n)}, curves over {self.grid_days[-1]:g} days."
+        note = "Days by which it has come with a chance of 10 %, 50 % and 90 %; – lies beyond the curve."
+        return card("TimeToEvent", words, summary(some), chart=some.plot() if n else None, note=note, rows=n)
 
     def __repr__(self) -> str:
         return f"TimeToEvent({len(self)} keys, {self.grid_days[-1]:g} days, model={self.model!r})"
@@ -236,8 +240,22 @@ class Amount:
         levels = {f"amount_p{100 * level:g}": self.quantiles[:, i] for i, level in enumerate(self.levels)}
         return pl.DataFrame({"user_id": self.keys.ids(), "as_of": instants(self.keys.cutoff), "amount_mean": self.mean} | levels)
 
+    def plot(self) -> Any:
+        """Return a chart of the amounts: the mean on the 80 % range (at most 20 keys are drawn)."""
+        from whenbuy.core.chart import ranges
+
+        some = self.take(slice(0, 20))
+        low, middle, high = (some.quantile(level) for level in (0.1, 0.5, 0.9))
+        rows = pl.DataFrame({"user_id": some.keys.ids(), "low": low, "middle": middle, "high": high, "mean": some.mean})
+        return ranges(rows, "amount: mean (dot), median (line) and 80 % range")
+
     def _repr_html_(self) -> str:
-        return self.frame()._repr_html_()
+        some, n = self.take(slice(0, ROWS)), len(self)
+        words = f"How much, by {self.model}: {_customers(n)}."
+        return card("Amount", words, some.frame(), chart=some.plot() if n else None, rows=n)
+
+    def __repr__(self) -> str:
+        return f"Amount({len(self)} keys, model={self.model!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -278,8 +296,19 @@ class Probability:
         """Return one row per key: user_id, as_of, probability."""
         return pl.DataFrame({"user_id": self.keys.ids(), "as_of": instants(self.keys.cutoff), "probability": self.chance})
 
+    def plot(self) -> Any:
+        """Return a chart of the chances (at most 20 keys are drawn)."""
+        from whenbuy.core.chart import chances
+
+        return chances(self.take(slice(0, 20)).frame(), "chance")
+
     def _repr_html_(self) -> str:
-        return self.frame()._repr_html_()
+        some, n = self.take(slice(0, ROWS)), len(self)
+        words = f"Whether it happens, by {self.model}: {_customers(n)}, {self.chance.sum():,.4g} expected."
+        return card("Probability", words, some.frame(), chart=some.plot() if n else None, rows=n)
+
+    def __repr__(self) -> str:
+        return f"Probability({len(self)} keys, model={self.model!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,6 +325,8 @@ class Classes:
         P(buys at least one thing of the class within the horizon) (n x k).
     horizon_days
         The length asked about.
+    prior
+        True where nothing was known of the key, so that a prior answered (n); nowhere when absent.
     """
 
     keys: Keys
@@ -303,6 +334,7 @@ class Classes:
     chance: Floats
     horizon_days: float
     model: str
+    prior: Bools | None = None
     in_sample: bool = False
 
     def __post_init__(self) -> None:
@@ -316,7 +348,8 @@ class Classes:
 
     def take(self, rows: slice | Ints) -> Classes:
         """Return the chances of some of the keys."""
-        return replace(self, keys=self.keys.take(rows), chance=self.chance[rows])
+        prior = None if self.prior is None else self.prior[rows]
+        return replace(self, keys=self.keys.take(rows), chance=self.chance[rows], prior=prior)
 
     def at_most(self, chance: Floats) -> Classes:
         """Return the same answer under a ceiling per key (n): who buys from a class buys."""
@@ -334,14 +367,34 @@ class Classes:
         head = {"user_id": self.keys.ids().gather(rows), "as_of": instants(self.keys.cutoff[rows])}
         return pl.DataFrame(head | {"class": names, "probability": self.chance.ravel()})
 
+    def plot(self) -> Any:
+        """Return a chart of the chances per key and class (at most 20 keys and the 10 classes most bought among them)."""
+        from whenbuy.core.chart import classes
+
+        some = self.take(slice(0, 20))
+        best = np.argsort(-some.chance.sum(axis=0), kind="stable")[:10]
+        shown = replace(some, classes=tuple(self.classes[k] for k in best), chance=some.chance[:, best])
+        return classes(shown.frame(), f"chance to buy from a class within {self.horizon_days:g} days")
+
     def _repr_html_(self) -> str:
-        return self.frame()._repr_html_()
+        some, n, k = self.take(slice(0, ROWS)), len(self), len(self.classes)
+        words = f"From which of {k} classes she buys within {self.horizon_days:g} days, by {self.model}: {_customers(n)}."
+        likeliest = [", ".join(f"{self.classes[c]} {percent(some.chance[row, c])}" for c in top) for row, top in enumerate(some.top())]
+        rows = pl.DataFrame({"user_id": some.keys.ids(), "likeliest": pl.Series(likeliest, dtype=pl.String)})
+        return card("Classes", words, rows, chart=some.plot() if n and k else None, rows=n)
+
+    def __repr__(self) -> str:
+        return f"Classes({len(self)} keys, {len(self.classes)} classes, model={self.model!r})"
 
 
 def summary(curves: TimeToEvent) -> pl.DataFrame:
     """Return one row per key: the days by which the next event comes with probability .1, .5 and .9."""
     levels = {f"days_p{100 * level:.0f}": pl.Series(curves.quantile(level), nan_to_null=True) for level in (0.1, 0.5, 0.9)}
     return pl.DataFrame({"user_id": curves.keys.ids(), "as_of": instants(curves.keys.cutoff)} | levels)
+
+
+def _customers(n: int) -> str:
+    return f"{n:,} {'key' if n == 1 else 'keys'}"
 
 
 def instants(values: Instants) -> pl.Series:

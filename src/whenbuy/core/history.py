@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from whenbuy.core.activity import Activity
 from whenbuy.core.arrays import DAY, MISSING, Codes, Floats, Instants, Ints, Kinds
+from whenbuy.core.card import card
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import ImmatureError, LeakError, WhenbuyError
 from whenbuy.core.kernel import kernel
@@ -82,6 +85,26 @@ class History:
     def within(self, keys: Keys, horizon_days: float) -> Future:
         """Return what happened in the ``horizon_days`` after each key's cutoff, as far as the log reaches."""
         return Future(keys, self, keys.cutoff, keys.cutoff + round(horizon_days * DAY))
+
+    def plot(self) -> Any:
+        """Return a chart of the activity: events of the commonest kinds (at most six), week by week, or day by day in a short log."""
+        from whenbuy.core.chart import activities
+
+        found = Activity.of(self.log, self.clock)
+        return activities({kind: found.of_kind(kind) for kind in list(found.totals)[:6]}, found.unit)
+
+    def _repr_html_(self) -> str:
+        found, log = Activity.of(self.log, self.clock), self.log
+        words = f"{len(log):,} events of {len(log.users):,} users"
+        if len(log):
+            words += f", {self.clock.show(log.start)[:10]} to {self.clock.show(int(log.time.max()))[:10]} ({self.clock.zone})"
+        profiles = [f"{one.entity} profiles" for one in (self.users, self.items, self.offers) if one is not None]
+        note = f"Columns: {', '.join(['user_id', 'kind', 'time', *log.columns])}." + (f" And {', '.join(profiles)}." if profiles else "")
+        kinds = pl.DataFrame({"kind": list(found.totals), "events": list(found.totals.values())}, {"kind": pl.String, "events": pl.Int64})
+        return card("History", f"{words}.", kinds, chart=self.plot() if found.totals else None, note=note)
+
+    def __repr__(self) -> str:
+        return f"History({len(self.log):,} events, {len(self.log.users):,} users, {self.clock.zone}, to {self.clock.show(self.end)})"
 
     def cut(self, instant: int) -> History:
         """Return the history as it stood just before an instant."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeGuard, TypeVar
 
 from whenbuy.core.clock import Clock
-from whenbuy.core.errors import LeakError
-from whenbuy.core.examples import Examples, Table
+from whenbuy.core.errors import ImmatureError, LeakError, UsageError
+from whenbuy.core.examples import Examples, Labels, Table
 from whenbuy.core.forecast import Forecast
 from whenbuy.core.keys import Keys
 
@@ -32,6 +32,30 @@ class Model(Protocol[F_co]):
         LeakError
             When a cutoff lies before ``known_until`` and ``in_sample`` was not said.
         """
+
+
+class Updatable(Model[F_co], Protocol[F_co]):
+    """A model that can go on learning without what it learned from before."""
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: a model that stands on others may have none that can learn."""
+
+    def update(self, later: Examples) -> Self:
+        """Return the model as later examples change it: what happened since ``known_until`` teaches, and counts like what came before.
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``: it was learned from already.
+        ImmatureError
+            When no label says anything yet.
+        """
+
+
+def can_learn_on(model: Any) -> TypeGuard[Updatable[Any]]:
+    """Return whether later examples can teach a model."""
+    return bool(getattr(model, "learns_on", False))
 
 
 class Learner(Protocol[F_co]):
@@ -85,4 +109,28 @@ def refuse_leak(known_until: int, keys: Keys, *, in_sample: bool) -> None:
         f"The model has seen labels up to {clock.show(known_until)} (UTC), but was asked to forecast as of {clock.show(earliest)}.",
         "A forecast as of an earlier moment would be told what it is asked.",
         "Fit with that moment as --as-of, or say in_sample=True and read the result as a fit, not as a forecast.",
+    )
+
+
+def refuse_known(known_until: int, later: Examples, question: str) -> None:
+    """Raise UsageError when a label's window had closed before what a model already knows, so that it was learned from."""
+    ends = later.label(question).end[later.keys.cutoff < known_until]
+    if not len(ends) or (earliest := int(ends.min())) > known_until:
+        return
+    clock = Clock()
+    raise UsageError(
+        f"The model has seen labels up to {clock.show(known_until)} (UTC); a window of these examples closed on {clock.show(earliest)}.",
+        "What was learned from once must not count twice.",
+        "Update with examples whose windows closed later.",
+    )
+
+
+def require_ripe(rows: int, labels: Labels, question: str) -> None:
+    """Raise ImmatureError when none of some labels says anything yet."""
+    if rows:
+        return
+    raise ImmatureError(
+        f"None of {len(labels):,} later labels of {question!r} says anything yet.",
+        "A model learns on from windows that have closed, or from what came in open ones.",
+        "Come back when more time has passed.",
     )

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from whenbuy.core.arrays import MISSING, Codes, Floats, Instants, Ints, Kinds
+from whenbuy.core.card import ROWS, card
 from whenbuy.core.errors import ColumnError, WhenbuyError
 
 KINDS: Final = (
@@ -206,6 +207,13 @@ class EventLog:
         """Return the kinds of which the log holds an event; its names of kinds and columns may tell of more, as a cut log's do."""
         found = np.bincount(self.kind, minlength=len(self.kinds)) > 0
         return tuple(kind for kind, known in zip(self.kinds, found, strict=True) if known)
+
+    def _repr_html_(self) -> str:
+        words = f"{len(self):,} events of {len(self.users):,} users, of the kinds {', '.join(self.seen()[:12])}."
+        return card("EventLog", words, self.frame(slice(0, ROWS)), rows=len(self))
+
+    def __repr__(self) -> str:
+        return f"EventLog({len(self):,} events, {len(self.users):,} users, {len(self.kinds)} kinds, {len(self.columns)} columns)"
 
     def _ordered(self) -> bool:
         edge = np.zeros(len(self) + 1, bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from whenbuy.core.arrays import DAY, Floats, Ints
+from whenbuy.core.card import ROWS, card, percent
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.forecast import Amount, Classes, Forecast, Probability, TimeToEvent, instants
 from whenbuy.core.keys import Keys
@@ -28,7 +29,8 @@ class Outlook:
         Who was asked (n).
     answers
         Forecast by question: ``purchase`` (TimeToEvent) always; where the log can teach them ``amount`` (Amount of the next order),
-        ``spend`` (Amount, all orders within a window), ``classes`` (Classes) and ``redemption`` (Probability).
+        ``spend`` and ``quantity`` (Amount, of all orders within a window: money and units), ``classes`` (Classes) and ``redemption``
+        (Probability).
     horizons
         The horizons asked about, in days.
     windows
@@ -72,6 +74,7 @@ class Outlook:
         amount of the next order; ``expected_orders``: orders within the longest horizon; ``clv``: expected spend within a year
         (null without amounts); ``top_category``: the category from which she most probably buys (null without categories); ``model``.
         With ``further``, behind them, where there are such answers: ``spend_mean_7d``, ``spend_p50_7d``: spend within that window;
+        ``quantity_mean_7d``, ``quantity_p50_7d``: units bought within it;
         ``p_redemption_14d``: the chance that she redeems an offer within it.
         """
         curves, amount = self.purchase, self.amount
@@ -128,7 +131,27 @@ class Outlook:
         return instants(moment).set(pl.Series(~known), None)
 
     def _repr_html_(self) -> str:
-        return self.frame()._repr_html_()
+        n, days = len(self), sorted(self.horizons)
+        middle = days[len(days) // 2] if days else 28.0
+        worth = self.purchase.probability(middle) if self.amount is None else self.purchase.count_at(middle) * self.amount.mean
+        some = self.take(np.argsort(-worth, kind="stable")[:ROWS].astype(np.int64))
+        buyers, orders = self.purchase.probability(middle).sum(), self.purchase.count_at(middle).sum()
+        words = f"About {buyers:,.0f} of {n:,} customers will buy within {middle:g} days, placing some {orders:,.0f} orders"
+        words += "." if self.amount is None else f" worth about {float(f'{worth.sum():.3g}'):,.10g}."
+        most = "chance to buy" if self.amount is None else "expected spend"
+        note = f"Those with the highest {most} in {middle:g} days; frame() has everybody."
+        return card("Outlook", words, some._short(days), chart=some.plot() if n else None, note=note)
+
+    def _short(self, days: Sequence[float]) -> pl.DataFrame:
+        """Return a row per key with little else than a person needs to act."""
+        frame = self.frame()
+        columns: dict[str, Any] = {"customer": frame["user_id"]}
+        columns |= {f"buys ≤ {each:g} d": [percent(p) for p in frame[f"p_purchase_{each:g}d"]] for each in days}
+        levels = {"expected (UTC)": "p50", "from": "p10", "to": "p90"}
+        columns |= {name: frame[f"next_purchase_{level}"].dt.date() for name, level in levels.items()}
+        columns |= {} if self.amount is None else {"amount": frame["amount_mean"]}
+        columns |= {} if frame["top_category"].null_count() == len(frame) else {"likeliest category": frame["top_category"]}
+        return pl.DataFrame(columns)
 
     def __repr__(self) -> str:
         return f"Outlook({len(self)} keys, answers={list(self.answers)})"

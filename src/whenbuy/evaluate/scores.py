@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from whenbuy.core.arrays import Floats, Ints
+from whenbuy.core.card import card
 from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.core.outlook import Outlook
 from whenbuy.evaluate.answers import Answer, Truth, measures_of
@@ -33,6 +34,7 @@ class Score:
     note: str
 
 
+_SHOWN = 25
 _NUMBERS = ("ours", "floor", "difference", "low", "high", "ours_low", "ours_high")
 Row = TypeVar("Row", "Score", "Duel")
 
@@ -88,7 +90,8 @@ class Scores:
         )
 
     def _repr_html_(self) -> str:
-        return self.frame()._repr_html_()
+        words = f"{self.keys:,} forecasts by {self.model}, of {self.users:,} users; with 95 % intervals over users."
+        return card("Scores", words, self.frame().select("name", "value", "low", "high", "better", "note"), most=_SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,10 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        return self.frame()._repr_html_()
+        words = (
+            f"{self.keys:,} forecasts by {self.model} beside {self.floor}, of {self.users:,} users; low to high: 95 % of the difference."
+        )
+        return card("Comparison", words, self.frame().select("name", "ours", "floor", "difference", "low", "high", "verdict"), most=_SHOWN)
 
 
 def score(

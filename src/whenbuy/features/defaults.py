@@ -34,10 +34,10 @@ def default_features(log: EventLog) -> Features:
     Always: ``recency_days``, ``frequency``, ``tenure_days`` (of orders), ``event_recency_days``, ``event_tenure_days``, ``orders_7d`` …
     ``orders_365d``, ``orders_decay_4d`` … ``orders_decay_128d`` (orders per day), ``gap_mean_days``, ``gap_deviation_days``,
     ``gap_last_days``, ``weekday_sin``, ``weekday_cos``. With amounts: ``first_amount``, ``last_amount``, ``mean_amount`` (per order),
-    ``spend_28d`` … ``spend_365d``. For further columns of real numbers, such as discounts (the first 4 by name): their sum over the
-    purchases of 84 and 365 days. With unit prices: their mean, the user's price level. For each further kind (16 at most: those that
-    have a meaning, then by name, whatever their order in the log): its count in 7, 28 and 84 days and the days since the last one; for
-    views also the orders per view.
+    ``spend_28d`` … ``spend_365d``. With quantities: ``quantity_84d``, the units of her purchases. For further columns of real numbers,
+    such as discounts (the first 4 by name): their sum over the purchases of 84 and 365 days. With unit prices: their mean, the user's
+    price level. For each further kind (16 at most: those that have a meaning, then by name, whatever their order in the log): its count
+    in 7, 28 and 84 days and the days since the last one; for views also the orders per view.
     """
     spec: list[Feature] = [
         Recency("purchase", name="recency_days"),
@@ -57,6 +57,8 @@ def default_features(log: EventLog) -> Features:
         spec += [FirstOrder("amount", name="first_amount"), LastOrder("amount", name="last_amount")]
         spec += [Rate(Sum("amount"), Orders(), name="mean_amount")]
         spec += [Sum("amount", window=window, name=f"spend_{window}") for window in _AMOUNTS]
+    if "quantity" in log.columns:
+        spec.append(Sum("quantity", window="84d", name="quantity_84d"))
     if "unit_price" in log.columns:
         spec.append(Mean("unit_price", name="unit_price_mean"))
     riding = sorted(name for name, held in log.columns.items() if held.dictionary is None and held.scale > 1 and name not in SCALES)

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import MISSING, Ints, Singles
+from whenbuy.core.arrays import MISSING, Instants, Ints, Singles
 from whenbuy.core.errors import DamagedError, LeakError, UsageError
+from whenbuy.core.examples import Table
 from whenbuy.features import ring
 from whenbuy.features.lanes import pack
 from whenbuy.features.local import part_of, part_of_one, steady
@@ -123,6 +124,35 @@ class Live:
             if done == ring.BACKWARD:
                 raise _out_of_order()
 
+    def enter(self, user: int, known_at: Instants, time: Instants, kind: Ints, values: Ints) -> None:
+        """Enter events of one user, in the order in which they became known.
+
+        Parameters
+        ----------
+        user
+            Her code.
+        known_at, time, kind
+            As for `update` (n each).
+        values
+            The columns that ``program.columns`` names (columns x n).
+
+        Raises
+        ------
+        UsageError
+            When an event of this user that became known later was entered before.
+        """
+        self._admit(user + 1)
+        time = np.minimum(time, known_at)
+        parts = [part_of(part, time, self.program.clock) for part in self.program.parts]
+        values = np.ascontiguousarray(np.vstack([values, *parts]), np.int64)
+        who, at, done = np.full(len(time), user), 0, ring.FULL
+        while done == ring.FULL:
+            at, done = ring.feed(self.program.code, self._users, self._memory, who, known_at, time, kind, values, at)
+            if done == ring.FULL:
+                self._grow()
+        if done == ring.BACKWARD:
+            raise _out_of_order()
+
     def read(self, user: int, at: int, cutoff: int | None = None) -> Singles:
         """Return the features of one user as of an instant (one per name).
 
@@ -142,20 +172,33 @@ class Live:
         """
         if user >= len(self._users):
             self._admit(user + 1)
-        out: Singles = self._by_day(at).copy()
-        done = ring.read(self._integers, self._reals, self._users, self._memory, user, self._width, at, out)
+        program, out = self.program, np.empty(len(self._turn), np.float32)
+        calendar = self._by_day(at)
+        done = ring.read_row(
+            self._integers, self._reals, self._users, self._memory, user, self._width, at, calendar, self._turn, program.over, out
+        )
         if done == ring.BACKWARD:
-            raise LeakError(
-                "A user was to be read as of an instant at or before an event that the state already holds.",
-                "What is known now was not known then.",
-                "Read as of a later instant, or use the sweep.",
-            )
-        for column, measure in self.program.by_instant:
-            out[0, column] = measure(np.array([at if cutoff is None else cutoff]), np.array([at]))[0]
-        if self.program.turned:
-            out = out[:, self._turn]
-        self.program.divide(out)
-        return np.ravel(out)
+            raise _too_early()
+        if program.by_instant:
+            for column, measure in program.by_instant:
+                out[column] = measure(np.array([at if cutoff is None else cutoff]), np.array([at]))[0]
+            program.divide(out[None])
+        return out
+
+    def table(self, users: Ints, at: Instants, cutoff: Instants) -> Table:
+        """Return the features of users as of an instant each (n rows); parameters and errors are those of `read`."""
+        if len(users):
+            self._admit(int(users.max()) + 1)
+        out = np.empty((len(users), len(self.program.names)), np.float32)
+        if ring.read_each(self._integers, self._reals, self._users, self._memory, users, self._width, at, out) == ring.BACKWARD:
+            raise _too_early()
+        self.program.complete(cutoff, at, out)
+        return Table(self.program.names, out)
+
+    @property
+    def used(self) -> int:
+        """Bytes that the state takes: rows of users, and the events in their windows."""
+        return self._users.nbytes + self._memory.nbytes
 
     def _tell_parts(self, time: int, cells: Ints) -> None:
         """Fill what the shop's clock says of an event."""
@@ -194,4 +237,12 @@ def _out_of_order() -> UsageError:
         "An event was entered that became known before one that the state already holds.",
         "Events of a user come in the order in which they became known.",
         "Give a late event the instant at which it arrived.",
+    )
+
+
+def _too_early() -> LeakError:
+    return LeakError(
+        "A user was to be read as of an instant at or before an event that the state already holds.",
+        "What is known now was not known then.",
+        "Read as of a later instant, or use the sweep.",
     )

@@ -318,3 +318,28 @@ def read(integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, col
         _move_tiles(code, user, _tiles(memory, user.book, code.width), at)
     read_out(code, user.totals, user.state, user.decays, np.full(1, at), np.zeros(1, np.int64), ZERO, PLUS, out)
     return DONE
+
+
+@kernel
+def read_row(
+    integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: int, calendar: Singles, turn: Ints, over: Ints,
+    out: Singles,
+) -> int:  # fmt: skip
+    """Read one user out as `read` does, and finish her row: what the calendar says, weekdays turned, what is one feature over another."""
+    row = calendar.copy()
+    done: int = read(integers, reals, users, memory, who, columns, at, row)
+    for column in range(len(out)):
+        out[column] = row[0, turn[column]]
+    for i in range(len(over)):
+        below = out[over[i, 2]]
+        out[over[i, 0]] = out[over[i, 1]] / below if below != 0 else np.float32(np.nan)
+    return done
+
+
+@kernel
+def read_each(integers: Ints, reals: Floats, users: Ints, memory: Ints, who: Ints, columns: int, at: Instants, out: Singles) -> int:
+    """Read users out as of an instant each (n rows); return DONE or BACKWARD."""
+    for row in range(len(who)):
+        if read(integers, reals, users, memory, who[row], columns, at[row], out[row : row + 1]) != DONE:
+            return BACKWARD
+    return DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections import abc
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,11 @@ CANONICAL: Final = ("user_id", "kind", "time", "known_at", *CODED, *SCALES)
 
 _WHO = {"user_id": "who the customer is", "time": "when it happened"}
 _MOST_KINDS = 100
+_JOINERS = frozenset(["de", "da", "do", "del", "della", "du", "des", "d", "der", "la", "le", "l", "of", "the"])
+_SERIAL = 0.85
+"""How far numbers that could be a workbook's days are times: enough where the name says so, too little where only they themselves do."""
+_CANCELLED: Final = frozenset(["c", "r", "s", "g", "st", "gs", "cn", "rma", "ret", "cancel"])
+_LETTERED = r"^([A-Za-z]{1,6})[-_ ]?\d+$"
 _JOINED = {name.replace("_", ""): name for name in reversed(COLUMN_NAMES)}
 _RANK = {name: [n for n, m in COLUMN_NAMES.items() if m == meaning].index(name) for name, meaning in COLUMN_NAMES.items()}
 
@@ -112,7 +118,8 @@ def _check_needed(guesses: list[Guess], sample: pl.DataFrame, looks: abc.Mapping
         raise ColumnError(
             f"No column says {meaning}; there are {_listed(sample.columns)}.",
             f"whenbuy needs one for {key} and must be at least {SURE:.0%} sure of it. Best candidates: {shown}.",
-            f'Say it: columns={{"{key}": "{best}"}}, or {Guess("columns", key, best, 1, "").toml()} under [columns] in whenbuy.toml.',
+            f"Say it: --column {shlex.quote(f'{key}={best}')} on the command line, {Guess('columns', key, best, 1, '').toml()} under "
+            f'[columns] in whenbuy.toml, or columns={{"{key}": "{best}"}} in Python.',
         )
 
 
@@ -129,13 +136,40 @@ def _candidates(key: str, looks: abc.Mapping[str, _Look], taken: set[str]) -> li
     return sorted(scored, key=lambda one: -one[0])
 
 
+def cancellations(sample: pl.DataFrame, columns: abc.Mapping[str, str]) -> Guess | None:
+    """Return with which letters the numbers of cancelled orders begin, None where nothing says that they are marked.
+
+    They are where a few numbers begin with letters and most of these have a negative quantity or amount, which others hardly have; or,
+    where nothing is negative, when the letters are those that shops use (C, R, S, G, …) before numbers that are else plain.
+    """
+    money = [columns[key] for key in ("quantity", "amount") if key in columns]
+    if "order_id" not in columns or "kind" in columns or not money:
+        return None
+    orders = sample[columns["order_id"]].cast(pl.String).str.strip_chars()
+    letters = orders.str.extract(_LETTERED)
+    minus = sample.select(pl.any_horizontal(pl.col(money).cast(pl.String).str.contains(r"^\s*[-(]|-\s*$"))).to_series().fill_null(False)
+    for prefix, count in letters.drop_nulls().value_counts(sort=True).iter_rows():
+        mine = (letters == prefix).fill_null(False)
+        if count > 0.3 * len(sample):
+            continue
+        own, other = float(minus.filter(mine).mean() or 0), float(minus.filter(~mine).mean() or 0)  # type: ignore[arg-type]
+        if own > 0.5 and other < 0.05:
+            return Guess(
+                "source", "cancelled", prefix, 0.9, f"{own:.0%} of the lines of such orders are negative, {other:.1%} of the others"
+            )
+        plain_else = orders.filter(letters.is_null()).drop_nulls().str.contains(r"^\d+(?:\.0)?$")
+        if not minus.any() and prefix.lower() in _CANCELLED and len(plain_else) and plain_else.all():
+            return Guess("source", "cancelled", prefix, 0.6, "few numbers begin so, and the others are plain")
+    return None
+
+
 def _listed(columns: list[str]) -> str:
     return ", ".join(map(repr, columns[:20])) + (f" and {len(columns) - 20} more" if len(columns) > 20 else "")
 
 
 def _by_name(name: str, look: _Look) -> list[tuple[str, float, str]]:
     """Return what a column could be by its name, its content permitting: our column, how sure, and why."""
-    word, whole = _known_word(plain(name))
+    word, whole = known_word(plain(name))
     if word is None or not look.filled:
         return []
     key = COLUMN_NAMES[word]
@@ -146,11 +180,14 @@ def _by_name(name: str, look: _Look) -> list[tuple[str, float, str]]:
     return [(key, score * (0.7 + 0.3 * fit), f"its name says so{'' if whole else f' ({word})'}, and its content agrees")]
 
 
-def _known_word(name: str) -> tuple[str | None, bool]:
+def known_word(name: str) -> tuple[str | None, bool]:
     """Return the word of our vocabulary in a plain name, and whether it is all of it."""
     if name in COLUMN_NAMES or name.replace("_", "") in _JOINED:
         return (name if name in COLUMN_NAMES else _JOINED[name.replace("_", "")]), True
     tokens = name.split("_")
+    short = "_".join(token for token in tokens if token not in _JOINERS)
+    if short != name and short in COLUMN_NAMES:
+        return short, True
     for size in range(len(tokens) - 1, 0, -1):
         for start in range(len(tokens) - size + 1):
             word = "_".join(tokens[start : start + size])
@@ -249,7 +286,8 @@ def _look(column: pl.Series) -> _Look:
 
 def _typed_look(known: pl.Series, rows: int) -> _Look:
     temporal, number = known.dtype.is_temporal(), known.dtype.is_numeric()
-    time = float(known.dtype in (pl.Date, pl.Datetime) or (number and epoch_unit(known) is not None))
+    unit = epoch_unit(known) if number else None
+    time = _SERIAL if unit == "excel" else float(known.dtype in (pl.Date, pl.Datetime) or unit is not None)
     decimals = known.dtype.is_decimal() or (
         known.dtype.is_float() and bool((known.fill_nan(0).replace([float("inf"), -float("inf")], 0) % 1 != 0).any())
     )
@@ -261,8 +299,10 @@ def _share(found: pl.Series) -> float:
 
 
 def _time_share(few: pl.Series) -> float:
+    reader = TimeReader(few.name)
     try:
-        return _share(TimeReader(few.name).read(few))
+        share = _share(reader.read(few))
+        return min(share, _SERIAL) if reader.unit == "excel" else share
     except ColumnError:  # naive and aware times are mixed: times they are
         return 1.0
 

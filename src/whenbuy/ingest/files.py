@@ -160,13 +160,14 @@ def _framed(part: Any) -> pl.DataFrame:
 
 def _csv(text: TextFile) -> Part:
     check_names(text.columns, text.name)
+    header = (text.dialect.separator or ",").join(f'"{name}"' if text.dialect.quote else name for name in text.columns)
 
     def batches(columns: Sequence[str], coded: Sequence[str]) -> Iterator[Batch]:  # noqa: ARG001 - text is never coded
         found: list[Broken] = []
 
         def refuse(row: Any) -> str:
             reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
-            found.append(Broken(text.name, row.number - text.skip, reason, row.text))
+            found.append(Broken(text.name, row.number - text.skip, reason, row.text, header))
             return "skip"
 
         first, told = 0, 0

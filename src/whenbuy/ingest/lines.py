@@ -87,6 +87,33 @@ class Lines:
         columns = {name: column for name, column in log.columns.items() if name != ORDERS}
         return cls(log.users, np.repeat(owner, np.diff(edges)), log.kinds, log.kind, log.time, log.known_at, columns)
 
+    def take(self, rows: Ints) -> Lines:
+        """Return some of the rows; the names stay."""
+        time = self.time[rows]
+        columns = {name: Column(c.values[rows], c.dictionary, c.scale) for name, c in self.columns.items()}
+        known_at = self.known_at[rows] if self.late else time
+        return Lines(self.users, self.user[rows], self.kinds, self.kind[rows], time, known_at, columns)
+
+    def unseen(self, log: EventLog) -> Lines:
+        """Return the rows without those whose ``event_id`` a log, or an earlier row, already has; rows without one stay."""
+        own = self.columns.get("event_id")
+        if own is None or own.dictionary is None:
+            return self
+        codes = np.asarray(own.values, np.int32)
+        named = np.flatnonzero(codes >= 0)
+        if not len(named):
+            return self
+        _, first = np.unique(codes[named], return_index=True)
+        keep = codes < 0
+        keep[named[first]] = True
+        held = log.columns.get("event_id")
+        if held is not None and held.dictionary is not None:
+            met = np.zeros(len(held.dictionary) + 1, bool)
+            met[np.asarray(held.values, np.int32)] = True
+            met[-1] = False  # answers for what is not named
+            keep &= (codes < 0) | ~met[held.dictionary.codes(own.dictionary.ids)][codes]
+        return self if keep.all() else self.take(np.flatnonzero(keep))
+
     def followed_by(self, later: Lines) -> Lines:
         """Return these rows and behind them the later ones; what they name for the first time comes behind the names known here.
 

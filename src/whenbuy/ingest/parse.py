@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -11,7 +11,9 @@ from whenbuy.ingest.times import CONVENTION
 from whenbuy.ingest.words import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS
 
 LONGEST_ID: Final = 1024
-"""The longest name that an id may have, in bytes; a row with a longer one is rejected, as is one with a NUL character in it."""
+"""The longest name that an id may have, in bytes; a row with a longer one is rejected, as is one with a control character in it."""
+CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Characters that no name has: NUL, escape and their like."""
 LARGEST: Final = 1e15
 """The largest number that a row may hold, in its own unit: counted in hundredths it still fits into 64 bits."""
 
@@ -84,7 +86,7 @@ def names(column: pl.Series, whole: bool = False, empty_words: bool = True) -> t
     """Return a column as names or integers, and which rows hold a name that cannot be kept (None where all can).
 
     Integers and coded columns stay what they are. Text loses the space around it; an empty one (and words such as ``null`` or ``NaN``)
-    is no name. A name with a NUL character or of more than ``LONGEST_ID`` bytes cannot be kept.
+    is no name. A name with a control character or of more than ``LONGEST_ID`` bytes cannot be kept.
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def _without_empty(text: pl.Series, empty_words: bool) -> pl.Series:
 
 
 def _unkeepable(text: pl.Series) -> pl.Series | None:
-    bad = text.str.contains("\0", literal=True) | (text.str.len_bytes() > LONGEST_ID)
+    bad = text.str.contains(CONTROL) | (text.str.len_bytes() > LONGEST_ID)
     return bad.fill_null(False) if bad.any() else None
 
 
@@ -168,6 +170,9 @@ class DayEvidence:
     """Whether some times are told by a 12-hour clock, as where the month comes first."""
     points: bool = True
     """Whether the dates are written with points, as where the day comes first."""
+    firsts: set[int] = field(default_factory=set)
+    seconds: set[int] = field(default_factory=set)
+    """The different first and second numbers."""
 
     def see(self, text: pl.Series) -> None:
         """Count one batch of the column."""
@@ -181,6 +186,8 @@ class DayEvidence:
         self.second_beyond += int((second > 12).sum())
         self.steps_day += int((second.drop_nulls().diff() < 0).sum())
         self.steps_month += int((first.drop_nulls().diff() < 0).sum())
+        self.firsts.update(first.drop_nulls().unique())
+        self.seconds.update(second.drop_nulls().unique())
         self.noon |= bool(text.str.contains(r"\d\s*[AaPp][Mm]$").any())
         self.points &= bool(text.str.contains(r"^\s*\d{1,2}\.").any())
 
@@ -196,6 +203,10 @@ class DayEvidence:
             day_first = self.steps_day < self.steps_month
             way = "day" if day_first else "month"
             return day_first, 0.7, f"no number above 12 decides; with the {way} first the rows are nearer to the order of time"
+        slow, quick = sorted((self.firsts, self.seconds), key=len)
+        if len(slow) < len(quick) and slow != {1}:  # always the first of a month would be a day that never changes
+            day_first = quick is self.firsts
+            return day_first, 0.65, f"no number above 12 decides; the {'first' if day_first else 'second'} numbers change more often"
         if self.noon:
             return False, 0.6, "nothing in the dates decides; with a 12-hour clock the month is taken to come first"
         return True, 0.6 if self.points else 0.5, "nothing in the dates decides; the day is taken to come first"

@@ -13,15 +13,18 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.errors import EmptyError, UsageError
 from whenbuy.core.history import History
 from whenbuy.core.log import CODED, KINDS, SCALES
-from whenbuy.ingest.columns import CANONICAL, map_columns
+from whenbuy.ingest.columns import CANONICAL, cancellations, map_columns
 from whenbuy.ingest.files import open_source
 from whenbuy.ingest.frames import FrameMaker, Rejects, broken_rows, paid
 from whenbuy.ingest.group import group
-from whenbuy.ingest.layouts import LAYOUTS, Layout
+from whenbuy.ingest.layout import Layout
+from whenbuy.ingest.layouts import LAYOUTS
 from whenbuy.ingest.lines import LinesBuilder
 from whenbuy.ingest.mapping import EVERY, Guess, Mapping, check_kinds, kind_without_column
 from whenbuy.ingest.parse import AttributeEvidence, DayEvidence, DecimalEvidence
 from whenbuy.ingest.source import Source
+from whenbuy.ingest.sources.database import is_database
+from whenbuy.ingest.sources.sql import table
 from whenbuy.ingest.text import Dialect
 from whenbuy.ingest.times import TimeReader
 
@@ -64,6 +67,8 @@ def read(
     now: datetime | int | None = None,
     scales: Dict[str, int] | None = None,
     dialect: Dialect | None = None,
+    cancelled: str | None = None,
+    query: str | None = None,
 ) -> Reading:
     """Return the history of a source, with how it was understood and what was not.
 
@@ -96,6 +101,10 @@ def read(
         Stored units per one by column, where they shall differ.
     dialect
         How text is written, where it must not be guessed.
+    cancelled
+        How the numbers of cancelled orders begin, whose lines are refunds; empty where they are not marked. Found out where it is None.
+    query
+        What to read from a database (``sqlite:///…``, ``duckdb:///…``, ``postgresql://…``, ``mysql://…``): a SELECT or a table's name.
 
     Raises
     ------
@@ -114,13 +123,15 @@ def read(
     >>> reading.history.log.frame()["amount"].to_list()
     [12.5, 3.0]
     """
+    source = table(str(source), query) if is_database(source) else source
     known = _layout(layout, source)
     clock = Clock(known.timezone or timezone)
     check_kinds(kinds or {})
     opened = open_source(source if known.source is None else known.source, dialect)
     given = {**known.columns, **(columns or {})}
-    maker, mapping = _plan(opened, given, {**known.kinds, **(kinds or {})}, clock.zone, dialect or Dialect())
-    maker.now, maker.currency, maker.cancelled = _now(now, clock), currency, known.cancelled
+    said = known.cancelled if cancelled is None else cancelled
+    maker, mapping = _plan(opened, given, {**known.kinds, **(kinds or {})}, clock.zone, dialect or Dialect(), said)
+    maker.now, maker.currency = _now(now, clock), currency
     builder = LinesBuilder(opened.rows, {**known.scales, **(scales or {})})
     wanted = [*maker.columns.values(), *maker.attributes]
     coded = [name for key, name in maker.columns.items() if key in (*CODED, "user_id", "kind") and key != "text"]
@@ -136,7 +147,7 @@ def read(
         raise _nothing(rows, found)
     log = group(builder.finish(), end=known.end, clock=clock)
     log = paid(log) if maker.price_is_amount else log
-    history = History(log, clock, *known.profiles, lateness_days)
+    history = History(log, clock, *known.profiles, lateness_days if known.lateness_days is None else known.lateness_days)
     return Reading(history, _told(mapping, maker, set(known.columns) - set(columns or {})), found, rows)
 
 
@@ -169,7 +180,9 @@ def _nothing(rows: int, rejects: Rejects) -> EmptyError:
 # ------------------------------------------------------------------------------------------------- plan
 
 
-def _plan(source: Source, given: Dict[str, str], kinds: Dict[str, str], zone: str, dialect: Dialect) -> tuple[FrameMaker, Mapping]:
+def _plan(
+    source: Source, given: Dict[str, str], kinds: Dict[str, str], zone: str, dialect: Dialect, cancelled: str | None,
+) -> tuple[FrameMaker, Mapping]:  # fmt: skip
     """Return what makes canonical frames of a source, and how it was understood."""
     sample = source.sample(SAMPLE)
     if not len(sample):
@@ -179,6 +192,8 @@ def _plan(source: Source, given: Dict[str, str], kinds: Dict[str, str], zone: st
     columns = {guess.key: str(guess.value) for guess in guesses}
     every = None if "kind" in columns else kind_without_column(columns, kinds)
     attributes, left_out = _attributes(sample, columns)
+    left_out |= {name: "you said so" for name in attributes if given.get(name) == ""}
+    attributes = [name for name in attributes if name not in left_out]
     seen = _evidence(source, columns, attributes, dialect)
     day_first, decimal, written = seen.verdicts(dialect, source)
     readers: dict[str, TimeReader] = {key: TimeReader(columns[key], zone, day_first) for key in ("time", "known_at") if key in columns}
@@ -186,6 +201,10 @@ def _plan(source: Source, given: Dict[str, str], kinds: Dict[str, str], zone: st
         columns, {name: seen.attributes.get(columns.get(name, name)) for name in attributes}, readers, 0,
         None if every is None else str(every.value), kinds, decimal, _whole(sample, columns),
     )  # fmt: skip
+    maker.cancelled = cancelled or None
+    if cancelled is None and (mark := cancellations(sample, columns)) is not None:
+        maker.cancelled = str(mark.value)
+        written.append(mark)
     named = tuple(guesses) + ((every,) if every is not None else ())
     return maker, Mapping((*written, *named), tuple(attributes), MappingProxyType(left_out))
 

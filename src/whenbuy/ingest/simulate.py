@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -16,10 +17,13 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.log import CODED, KINDS, ORDERS, SCALES, Column, Dictionary, EventLog, order_by_time
 from whenbuy.core.profile import Profile
 from whenbuy.ingest.simulated.calendar import ShopTime, offers
-from whenbuy.ingest.simulated.parameters import Parameters
+from whenbuy.ingest.simulated.parameters import Parameters, Promotion
 from whenbuy.ingest.simulated.people import Points, births_without_purchase, draw_people, draw_purchases, draw_visits, moments, names
 from whenbuy.ingest.simulated.rows import CHANNELS, TEXTS, Catalogue, Rows, Till, bots, delay, lose, repeat, together
-from whenbuy.ingest.simulated.truth import latent_truth, people_of, posterior_truth
+from whenbuy.ingest.simulated.truth import WhatIf, latent_truth, people_of, posterior_truth
+
+PROMOTION: Final = "promotion"
+"""The offer_id of the personal promotion that a shop tries by lot."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +52,9 @@ class SimulatedShop:
         """The hash of the laws: results on shops with the same one can be compared."""
         return self.parameters.sha256
 
-    def truth(self, keys: Keys, grid_days: Floats) -> TimeToEvent:
+    def truth(
+        self, keys: Keys, grid_days: Floats, *, promoted: bool | None = None, promotion: Promotion | None = None,
+    ) -> TimeToEvent:  # fmt: skip
         """Return the best curves of the next purchase that anybody could forecast.
 
         They are the average over all that cannot be seen (rate, gap shape, leaving) given all that was seen before each cutoff, under
@@ -60,19 +66,35 @@ class SimulatedShop:
             Users and cutoffs, at midnights.
         grid_days
             Days after the cutoff (g), rising.
+        promoted
+            None: as it was. True: as if every key got a personal promotion at her cutoff. False: as if nobody had one from then on. The
+            difference of the last two is the true effect of the promotion on each customer.
+        promotion
+            Which promotion; the one of the parameters by default.
 
         Raises
         ------
         UsageError
-            When a key was not seen before her cutoff, or the grid leaves the shop's calendar.
+            When a key was not seen before her cutoff, the grid leaves the shop's calendar, or there is no promotion to speak of.
         """
-        user = people_of(keys, self.people)
-        return posterior_truth(keys, grid_days, user, self.people, self.parameters, self._time, self._purchases, self._visits)
+        user, ahead = people_of(keys, self.people), self._what_if(promoted, promotion)
+        return posterior_truth(keys, grid_days, user, self.people, self.parameters, self._time, self._purchases, self._visits, ahead)
 
-    def latent_truth(self, keys: Keys, grid_days: Floats) -> TimeToEvent:
-        """Return the curves for somebody who knew each user's rate, gap shape and when she leaves: for oracles. Raises as ``truth``."""
-        user = people_of(keys, self.people)
-        return latent_truth(keys, grid_days, user, self.people, self.parameters, self._time, self._purchases)
+    def latent_truth(
+        self, keys: Keys, grid_days: Floats, *, promoted: bool | None = None, promotion: Promotion | None = None,
+    ) -> TimeToEvent:  # fmt: skip
+        """Return the curves for somebody who knew each user's rate, gap shape and when she leaves: for oracles. As ``truth`` otherwise."""
+        user, ahead = people_of(keys, self.people), self._what_if(promoted, promotion)
+        return latent_truth(keys, grid_days, user, self.people, self.parameters, self._time, self._purchases, ahead)
+
+    def _what_if(self, promoted: bool | None, promotion: Promotion | None) -> WhatIf:
+        chosen = promotion or self.parameters.promotion
+        if promoted and chosen is None:
+            raise UsageError(
+                "The truth was asked about a promotion, and this shop has none.", "It must be said which.",
+                "Pass promotion=Promotion(…), or simulate with Parameters.frozen('promotion').",
+            )  # fmt: skip
+        return WhatIf(promoted, chosen)
 
     def __repr__(self) -> str:
         return f"SimulatedShop({len(self.people)} users, {len(self.history.log)} events, parameters {self.sha256[:12]})"
@@ -122,7 +144,7 @@ def simulate(
     till = Till(people, laws, time, Catalogue.draw(laws, streams[3]), streams[3])
     came = np.flatnonzero(births_without_purchase(people))
     births = Points.of(users, came, moments(people, "born")[came])
-    parts = till.orders(purchases) + till.visits(visits, births, len(purchases.time))
+    parts = till.orders(purchases) + till.visits(visits, births, len(purchases.time)) + till.shown()
     sessions = len(purchases.time) + len(births.time) + len(visits.time)
     rows = lose(together(parts), sessions, laws, streams[4])
     del parts
@@ -170,6 +192,8 @@ def _log(rows: Rows, till: Till, size: _Sizes, rng: np.random.Generator, dirt: n
         columns[name] = Column(rows[name][order], coded[name])
     columns["category"] = Column(_of_item(till.catalogue.category, item), coded["category"])
     columns["brand"] = Column(_of_item(till.catalogue.brand, item), coded["brand"])
+    if till.parameters.promotion is not None:
+        columns["offer_id"] = Column(rows["offer_id"][order], Dictionary.of([PROMOTION]))
     columns["currency"] = Column(np.where(columns["amount"].values == MISSING, -1, 0).astype(np.int32), coded["currency"])
     return EventLog(
         Dictionary(names("u", users, len(str(size.users)))), KINDS, offsets, known_at, time, rows["kind"][order],

@@ -15,12 +15,13 @@ from whenbuy.ingest.text import Dialect
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row that has no columns: the wrong number of fields, or no JSON."""
+    """A row that has no columns: the wrong number of fields, or no JSON. ``header`` is the line that names the columns of its file."""
 
     file: str
     row: int
     reason: str
     raw: str
+    header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -31,7 +32,7 @@ from whenbuy.ingest.group import group
 from whenbuy.ingest.lines import Lines
 from whenbuy.ingest.lock import told, writing
 
-__all__ = ["POINTER", "append", "open_log", "write_log", "writing"]
+__all__ = ["POINTER", "Appended", "append", "open_log", "write_log", "writing"]
 
 POINTER: Final = "log.json"
 
@@ -94,8 +95,27 @@ def open_log(folder: Path | str, verify: bool = False) -> History:
             # otherwise a writer has replaced the log meanwhile: open the new one
 
 
-def append(folder: Path | str, lines: Lines, end: int | None = None) -> History:
-    """Add lines to a stored log and return it: the log that one import of all lines, in this order of arrival, would have made.
+@dataclass(frozen=True, slots=True, eq=False)
+class Appended:
+    """A log that has grown.
+
+    Parameters
+    ----------
+    history
+        The stored history as it is now.
+    added, repeated
+        How many rows were added, and how many were not: their ``event_id`` was in the log already, or in an earlier row.
+    """
+
+    history: History
+    added: int
+    repeated: int
+
+
+def append(folder: Path | str, lines: Lines, end: int | None = None) -> Appended:
+    """Add lines to a stored log: it becomes the log that one import of all lines, in this order of arrival, would have made.
+
+    A row whose ``event_id`` is there already is not added again: who sends a batch twice changes nothing.
 
     Parameters
     ----------
@@ -118,11 +138,12 @@ def append(folder: Path | str, lines: Lines, end: int | None = None) -> History:
     _pointer(folder)  # a lock makes the folder: not where there is no log
     with writing(folder), told(folder):
         old = open_log(folder)
+        sent, lines = len(lines), lines.unseen(old.log)
         if end is None:
             end = max(old.end, old.clock.next_midnight(int(lines.known_at.max()))) if len(lines) else old.end
         log = group(Lines.of(old.log).followed_by(lines), end)
         _commit(History(log, old.clock, old.users, old.items, old.offers, old.lateness_days), folder)
-        return open_log(folder)
+        return Appended(open_log(folder), len(lines), sent - len(lines))
 
 
 # ------------------------------------------------------------------------------------------------ writing

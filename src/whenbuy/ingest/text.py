@@ -11,17 +11,20 @@ import json
 import lzma
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+import polars as pl
 import pyarrow as pa
 
 from whenbuy.core.errors import EmptyError, InputError, UsageError
 from whenbuy.ingest.times import format_of
 
 _SAMPLE = 1 << 18
+_STRAY = 8
+"""So many control characters are a mishap in a row or two, which is set aside; more of them are no text."""
 _CHUNK = 1 << 20
 _LINES = 16 << 20
 _SEPARATORS: Final = (",", ";", "\t", "|", "^")
@@ -161,7 +164,7 @@ def open_text(path: Path, dialect: Dialect) -> TextFile:
         text = text[: text.rfind("\n") + 1] or text
     dialect = replace(dialect, encoding=encoding)
     if text.lstrip()[:1] in ("{", "["):
-        return TextFile(path, compression, replace(dialect, separator=None), _keys(path, text), json=True)
+        return TextFile(path, compression, replace(dialect, separator=None), _keys(path, compression, encoding, text, more), json=True)
     return _separated(path, compression, dialect, text, more)
 
 
@@ -246,22 +249,19 @@ def _refuse_binary(path: Path, sample: bytes, encoding: str) -> None:
     if encoding.startswith("utf-16"):
         return
     control = len(sample) - len(sample.translate(None, _CONTROL))
-    if control > 0.01 * len(sample) or sample.count(0) > 0.2 * len(sample):
+    if control > max(0.01 * len(sample), _STRAY) or sample.count(0) > 0.2 * len(sample):
         raise InputError(f"{path} is not a text file.", "whenbuy reads CSV, JSONL and Parquet.", "Export the events in one of these.")
 
 
 # -------------------------------------------------------------------------------------------- JSON lines
 
 
-def _keys(path: Path, text: str) -> tuple[str, ...]:
+def _keys(path: Path, compression: str, encoding: str, text: str, more: bool) -> tuple[str, ...]:
+    """Return the keys of all lines, in the order in which they first appear."""
     keys: dict[str, None] = {}
-    for line in text.split("\n"):
-        try:
-            thing = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(thing, dict):
-            keys |= dict.fromkeys(thing)
+    whole = TextFile(path, compression, Dialect(encoding), (), json=True)
+    for lines in whole.lines() if more else [text.split("\n")]:
+        keys |= dict.fromkeys(_keys_of(lines))
     if not keys:
         raise InputError(
             f"{path} looks like JSON, but no line of it is an object.",
@@ -269,6 +269,24 @@ def _keys(path: Path, text: str) -> tuple[str, ...]:
             "Write the list as lines, for example with `jq -c '.[]'`.",
         )
     return tuple(keys)
+
+
+def _keys_of(lines: Sequence[str]) -> Iterable[str]:
+    """Return the keys of some lines; line by line where they are broken or do not agree on what a key holds."""
+    try:
+        return list(pl.scan_ndjson(io.BytesIO("\n".join(lines).encode()), infer_schema_length=None).collect_schema())
+    except (pl.exceptions.PolarsError, UnicodeError):
+        return _keys_one_by_one(lines)
+
+
+def _keys_one_by_one(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        try:
+            thing = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(thing, dict):
+            yield from thing
 
 
 # ------------------------------------------------------------------------------------- separated fields

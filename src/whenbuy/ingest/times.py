@@ -19,9 +19,12 @@ LATEST: Final = 7_258_118_400_000_000
 """2200-01-01, in microseconds: what lies beyond is a placeholder, not a date."""
 UNITS: Final = {"s": (1e8, 1e11), "ms": (1e11, 1e14), "us": (1e14, 1e17), "ns": (1e17, 1e20)}
 """Units of an epoch, and the smallest and largest number that each is told by (1973 to 5138)."""
+WORKBOOK_DAYS: Final = (29_221, 73_050)
+"""The day numbers of workbooks (days since 30 December 1899) that are taken for dates: those of 1980 to 2099."""
 
 _PER_UNIT: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _UTC = pl.Datetime("us", "UTC")
+_DAY_S, _WORKBOOK_ZERO = 86_400, -25_569
 _YEAR_1000 = -30_610_224_000_000_000
 _PROBES = 200
 _CLOCK = (
@@ -80,13 +83,15 @@ def _aware(form: str) -> bool:
 
 
 def epoch_unit(numbers: pl.Series) -> str | None:
-    """Return the unit of a column of epochs by the magnitude of its median, "date" for 20170131, None where it is neither."""
+    """Return the unit of a column of epochs by the magnitude of its median; "date" for 20170131, "excel" for a workbook's days, or None."""
     middle = numbers.cast(pl.Float64, strict=False).abs().median()
     if not isinstance(middle, int | float) or math.isnan(middle):
         return None
     if 19_000_101 <= middle <= 22_001_231:
         whole = numbers.drop_nulls().head(_PROBES).cast(pl.Int64, strict=False).cast(pl.String)
         return "date" if all(format_of(text) == "%Y%m%d" for text in whole) else None
+    if WORKBOOK_DAYS[0] <= middle < WORKBOOK_DAYS[1]:
+        return "excel"
     return next((unit for unit, (low, high) in UNITS.items() if low <= middle < high), None)
 
 
@@ -103,7 +108,7 @@ class TimeReader:
     day_first
         Whether 03/04/2017 is the third of April.
     unit
-        Unit of a column of epochs: s, ms, us, ns, or "date" for numbers like 20170131.
+        Unit of a column of epochs: s, ms, us, ns, "date" for numbers like 20170131, "excel" for days since 30 December 1899.
     formats
         The formats met so far, in the order of meeting.
     naive, aware
@@ -178,6 +183,8 @@ class TimeReader:
             return pl.Series(column.name, [None] * len(column), dtype=_UTC)
         if self.unit == "date":
             return self._texts(column.cast(pl.Int64, strict=False).cast(pl.String))
+        if self.unit == "excel":
+            return self._workbook_days(column)
         numbers = column if column.dtype.is_integer() else column.cast(pl.Float64)
         scale = _PER_UNIT.get(self.unit)
         ceiling = LATEST * 1000 if scale is None else LATEST // scale
@@ -188,6 +195,13 @@ class TimeReader:
             micros = (numbers / 1000 if scale is None else numbers * scale).round().cast(pl.Int64)
         self.aware += len(column) - column.null_count()
         return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias(column.name)
+
+    def _workbook_days(self, column: pl.Series) -> pl.Series:
+        """Return the local times that a workbook writes as days, to the nearest second: a fraction of a day is never exact."""
+        days = column.cast(pl.Float64)
+        days = days.to_frame("n").select(pl.when(pl.col("n").is_between(-_WORKBOOK_ZERO, 3 * WORKBOOK_DAYS[1])).then(pl.col("n")))["n"]
+        seconds = ((days + _WORKBOOK_ZERO) * _DAY_S).round()
+        return self._local((seconds.cast(pl.Int64) * 1_000_000).cast(pl.Datetime("us"))).alias(column.name)
 
     def _texts(self, column: pl.Series) -> pl.Series:
         column = column.str.strip_chars()
@@ -201,14 +215,16 @@ class TimeReader:
             known = micros != MISSING
             result[rows[known]] = micros[known]
             rows, column, tried = rows[~known], column.filter(pl.Series(~known)), tried + 1
-        if len(rows) and column.null_count() < len(column) and (self.unit in UNITS or not self.formats):
+        if len(rows) and column.null_count() < len(column) and (self.unit in UNITS or self.unit == "excel" or not self.formats):
             self._numbered(column, rows, result)
         found = pl.Series(column.name, result, dtype=pl.Int64)
         return found.to_frame("t").select(pl.when(pl.col("t") != MISSING).then(pl.col("t")).cast(_UTC))["t"].alias(column.name)
 
     def _numbered(self, column: pl.Series, rows: Instants, result: Instants) -> None:
         exact = column.cast(pl.Int64, strict=False)
-        numbers = exact if exact.null_count() == column.null_count() else column.cast(pl.Float64, strict=False)
+        numbers = exact
+        if exact.null_count() > column.null_count():
+            numbers = column.str.replace(r"^(\d+),(\d+)$", "$1.$2").cast(pl.Float64, strict=False)
         if numbers.null_count() < len(numbers):
             found = self._epochs(numbers).to_physical().fill_null(MISSING).to_numpy()
             result[rows] = found

@@ -95,8 +95,8 @@ def _signed_log(values: Floats, offset: Floats | float) -> Floats:
 
 
 def finite(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the values with what is infinite as a gap."""
-    return np.where(np.isfinite(values), values, np.float32(np.nan))
+    """Return the values with what is infinite as a gap; the same array where nothing is."""
+    return np.where(np.isfinite(values), values, np.float32(np.nan)) if np.isinf(values).any() else values
 
 
 def require_features(names: Sequence[str], table: Table) -> None:

@@ -12,7 +12,7 @@ from whenbuy.core.arrays import Floats
 from whenbuy.core.errors import UsageError, WhenbuyError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount, Classes, Forecast, Probability, TimeToEvent
-from whenbuy.core.learner import F_co, Learner, Model
+from whenbuy.core.learner import F_co, Learner, Model, can_learn_on
 
 _SURE: Final = 1e-9
 """Chances nearer to 0 or 1 than this say no more than this: nobody outvotes all others."""
@@ -66,6 +66,15 @@ class BlendModel(Generic[F_co]):
         """The latest instant that any member knows of."""
         return max(member.known_until for member in self.members)
 
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: where some member can learn on."""
+        return any(can_learn_on(member) for member in self.members)
+
+    def update(self, later: Examples) -> BlendModel[F_co]:
+        """Return the blend with those members that can learn as later examples change them. Raises as they do."""
+        return replace(self, members=tuple(member.update(later) if can_learn_on(member) else member for member in self.members))
+
     def predict(self, examples: Examples, *, in_sample: bool = False) -> F_co:
         """Return the blended answer for each key.
 
@@ -109,13 +118,10 @@ def blended(answers: Sequence[Forecast], weights: Sequence[float], name: str) ->
         amounts: list[Any] = list(answers)
         mean, quantiles = (mixed_numbers([getattr(amount, part) for amount in amounts], weights) for part in ("mean", "quantiles"))
         return replace(first, mean=mean, quantiles=quantiles, model=name)
-    if isinstance(first, Probability):
+    if isinstance(first, Probability | Classes):
         chances: list[Any] = list(answers)
         chance = mixed_chances([one.chance for one in chances], weights)
         return replace(first, chance=chance, model=name, prior=_all_prior(chances))
-    if isinstance(first, Classes):
-        classes: list[Any] = list(answers)
-        return replace(first, chance=mixed_chances([one.chance for one in classes], weights), model=name)
     raise WhenbuyError(f"Forecasts of the kind {type(first).__name__} cannot be blended.")
 
 

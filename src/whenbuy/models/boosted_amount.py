@@ -23,6 +23,7 @@ from whenbuy.models.gamma_gamma import LEVELS
 from whenbuy.models.ladder import Ladder, without_crossings
 from whenbuy.models.log_line import LogLine
 from whenbuy.models.trees.arrays import Trees
+from whenbuy.models.trees.binned import Binned
 from whenbuy.models.trees.boosting import Boosting
 
 _FARTHEST: Final = 30.0
@@ -55,7 +56,7 @@ class BoostedAmount:
     question: str = "amount"
     line: bool = True
     mean: Boosting = Boosting("tweedie", trees=100)
-    median: Boosting = Boosting("l1", trees=100, leaves=63)
+    median: Boosting = Boosting("l1", trees=60, learning_rate=0.08, leaves=63)
     levels: tuple[float, ...] = LEVELS
     max_rows: int = 100_000
     seed: int = 0
@@ -84,14 +85,14 @@ class BoostedAmount:
         del valid
         rows, amount, weight = amounts_that_came(train, self.question, self.max_rows, self.seed)
         unit = float(weight @ amount / weight.sum())
-        table, amount = train.table.take(rows), amount / unit
+        table, binned, amount = train.table.take(rows), Binned.of(train.table.values).take(rows), amount / unit
         line = LogLine.learn(table, amount, weight, self.mean.power) if self.line else None
         start = None if line is None else line.raw(table)
-        trees = self.mean.grow(table.values, amount, weight, start=start)
+        trees = self.mean.grow(binned, amount, weight, start=start)
         raw = _bounded(trees.raw(table.values) + (0.0 if start is None else start))
         root, roots = np.exp(raw / 3), np.cbrt(amount)
         share = float(np.quantile(roots / root, 0.5, weights=weight, method="inverted_cdf"))
-        medians = self.median.grow(table.values, roots, weight, start=share * root)
+        medians = self.median.grow(binned, roots, weight, start=share * root)
         ladder = Ladder.learn(np.exp(raw), amount, weight, np.array(self.levels, float))
         until = int(train.label(self.question).end.max())
         return BoostedAmountModel(self.name, table.names, unit, line, trees, share, medians, ladder, until)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import DAY, Bools, Floats, Singles
+from whenbuy.core.arrays import DAY, Bools, Floats, Ints, Singles
 from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples, Labels, Table
 from whenbuy.core.forecast import TimeToEvent
@@ -16,6 +16,7 @@ from whenbuy.core.learner import refuse_leak
 from whenbuy.models.boosted_curve import joined, read_columns
 from whenbuy.models.log_line import LogLine
 from whenbuy.models.trees.arrays import Trees
+from whenbuy.models.trees.binned import Binned
 from whenbuy.models.trees.boosting import Boosting
 
 ORDERS: Final = "orders"
@@ -48,7 +49,7 @@ class BoostedCount:
 
     grid_days: tuple[float, ...]
     line: bool = True
-    grow: Boosting = Boosting("poisson", trees=60)
+    grow: Boosting = Boosting("poisson", trees=40, learning_rate=0.08)
     max_rows: int = 100_000
     seed: int = 0
 
@@ -74,30 +75,34 @@ class BoostedCount:
             When no closed window holds an order.
         """
         del valid
-        if len(train) > self.max_rows:
-            train = train.take(np.sort(np.random.default_rng(self.seed).choice(len(train), self.max_rows, replace=False)))
         weight = np.ones(len(train)) if train.weight is None else train.weight
-        stretches = _stretches(train, weight)
+        stretches = _stretches(train, weight * self._sampled(len(train)))
         if not stretches:
             raise NotEnoughDataError(
                 f"The windows of {len(train):,} training examples that have closed hold no order.",
                 "Counts are learned from orders.",
                 "Use a longer horizon or a longer history.",
             )
-        first = np.flatnonzero(stretches[0].seen)
-        line = LogLine.learn(train.table.take(first), stretches[0].orders[first], weight[first], 1.0) if self.line else None
+        binned, first = Binned.of(train.table.values), stretches[0].rows
+        line = LogLine.learn(train.table.take(first), stretches[0].orders, weight[first], 1.0) if self.line else None
         straight = np.zeros(len(train)) if line is None else line.raw(train.table)
         trees, offsets = [], []
         for stretch in stretches:
-            rows = np.flatnonzero(stretch.seen & (weight > 0))
-            start = straight[rows]
-            offset = float(np.log(weight[rows] @ stretch.orders[rows] / (weight[rows] @ np.exp(start))))
-            trees.append(self.grow.grow(train.table.values[rows], stretch.orders[rows], weight[rows], start=start + offset))
+            start, counts = straight[stretch.rows], weight[stretch.rows]
+            offset = float(np.log(counts @ stretch.orders / (counts @ np.exp(start))))
+            trees.append(self.grow.grow(binned.take(stretch.rows), stretch.orders, counts, start=start + offset))
             offsets.append(offset)
         until = max(int(label.end.max()) for label in _labels(train).values())
-        rate = np.cumsum([weight[one.seen] @ one.orders[one.seen] / weight[one.seen].sum() for one in stretches])
+        rate = np.cumsum([weight[one.rows] @ one.orders / weight[one.rows].sum() for one in stretches])
         days, grid = np.array([stretch.days for stretch in stretches]), np.array(self.grid_days, float)
         return BoostedCountModel(self.name, train.table.names, line, days, np.array(offsets), tuple(trees), rate, grid, until)
+
+    def _sampled(self, count: int) -> Bools:
+        """Return which of so many rows are learned from (n)."""
+        chosen = np.ones(count, bool)
+        if count > self.max_rows:
+            chosen[np.random.default_rng(self.seed).choice(count, count - self.max_rows, replace=False)] = False
+        return chosen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,10 +161,10 @@ class BoostedCountModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stretch:
-    """The orders between two horizons: where it ends, whose window has closed by then (n), and how many came (n)."""
+    """The orders between two horizons: where it ends, the rows whose window has closed by then (m), and how many came (m)."""
 
     days: float
-    seen: Bools
+    rows: Ints
     orders: Floats
 
 
@@ -168,17 +173,17 @@ def _labels(train: Examples) -> dict[str, Labels]:
 
 
 def _stretches(train: Examples, weight: Floats) -> list[_Stretch]:
-    """Return the stretches between the horizons of the labels; one without an order is left to the next."""
+    """Return the stretches between the horizons of the labels, of rows that weigh something; one without an order is left to the next."""
     windows = []
     for label in _labels(train).values():
         if label.observed.any():
             windows.append((float(np.median((label.end - train.keys.cutoff)[label.observed])) / DAY, label))
     found: list[_Stretch] = []
-    seen, counted = np.ones(len(train), bool), np.zeros(len(train))
+    seen, counted = weight > 0, np.zeros(len(train))
     for days, label in sorted(windows, key=lambda window: window[0]):
         both, more = seen & label.observed, np.maximum(label.value - counted, 0.0)
         if weight[both] @ more[both] > 0:
-            found.append(_Stretch(days, both, more))
+            found.append(_Stretch(days, np.flatnonzero(both), more[both]))
             seen, counted = both, label.value
     return found
 

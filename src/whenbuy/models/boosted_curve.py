@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,13 +18,13 @@ from whenbuy.core.arrays import DAY, Floats, Ints, Singles
 from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import TimeToEvent
-from whenbuy.core.learner import refuse_leak
+from whenbuy.core.learner import refuse_known, refuse_leak, require_ripe
+from whenbuy.models.grown_on import Chain, taught
 from whenbuy.models.trees.arrays import Trees, linked
+from whenbuy.models.trees.binned import Binned
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
-from whenbuy.models.trees.lightgbm_text import read_text
 
-_FIXED: Final = {"objective": "binary", "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
 _SURE: Final = 1e-9
 """No chance is nearer to 0 or 1 than this."""
 
@@ -49,26 +48,23 @@ class DirectHorizons:
         About how many classifiers, spread geometrically over the days of the grid.
     further
         The share of the trees that each other classifier adds to its neighbour's.
-    sample
-        The share of the rows that each boosted tree sees.
     max_rows
         Training rows above this number are left out by chance: it bounds the time.
     """
 
     grid_days: tuple[float, ...]
-    grow: Boosting | Forest = Boosting(trees=300, learning_rate=0.025)
+    grow: Boosting | Forest = Boosting(trees=300, learning_rate=0.025, row_fraction=0.5)
     key_days: float = 7.0
     horizons: int = 10
     further: float = 0.2
-    sample: float = 0.5
     max_rows: int = 150_000
 
     def __post_init__(self) -> None:
-        if self.horizons < 1 or not 0 <= self.further <= 1 or not 0 < self.sample <= 1 or self.max_rows < 1:
+        if self.horizons < 1 or not 0 <= self.further <= 1 or self.max_rows < 1:
             raise UsageError(
-                f"{self.horizons} horizons with {self.further} of the trees and {self.sample} of {self.max_rows} rows were asked for.",
-                "At least one horizon, one row and shares from 0 to 1 are needed.",
-                "Set horizons to about 10, further to about .2 and sample to about .5.",
+                f"{self.horizons} horizons with {self.further} of the trees and {self.max_rows} rows were asked for.",
+                "At least one horizon, one row and a share from 0 to 1 are needed.",
+                "Set horizons to about 10 and further to about .2.",
             )
         require_chances(self.grow)
 
@@ -86,7 +82,7 @@ class DirectHorizons:
             When within no horizon some bought and others did not.
         """
         del valid
-        train = thinned(train, self.max_rows, self.grow.seed)
+        whole, train = len(train), thinned(train, self.max_rows, self.grow.seed)
         targets = [target for days in spread(self.grid_days, reach_days(train), self.horizons) if (target := _Target.of(train, days)).tells]
         if not targets:
             raise NotEnoughDataError(
@@ -100,21 +96,28 @@ class DirectHorizons:
         trees, before = self._grown(values, targets, key)
         share = np.array([target.share for target in targets])
         known_until, grid = int(train.label("purchase").end.max()), np.array(self.grid_days, float)
-        return DirectHorizonsModel(self.name, train.table.names, days, trees, before, share, grid, known_until)
+        rows = np.array([len(target.rows) for target in targets], float) * (whole / len(train))
+        return DirectHorizonsModel(self.name, train.table.names, days, trees, before, share, grid, known_until, self.grow, rows)
 
     def _grown(self, values: Singles, targets: Sequence[_Target], key: int) -> tuple[tuple[Trees, ...], tuple[int, ...]]:
         """Return the trees of each horizon, and the horizon from whose scores they start (-1: from nothing)."""
+        binned = Binned.of(values)
         if not isinstance(self.grow, Boosting):
-            grown = tuple(self.grow.grow(values[one.rows], one.bought, one.weight) for one in targets)
+            grown = tuple(self.grow.grow(binned.take(one.rows), one.bought, one.weight) for one in targets)
             return grown, (-1,) * len(targets)
-        binned, usual = Binned(values, self.grow, self.sample), log_odds(np.array([target.share for target in targets]))
-        trees = {key: binned.grow(targets[key], self.grow.trees)}
+        usual = log_odds(np.array([target.share for target in targets]))
+        trees = {key: self.grow.grow(binned.take(targets[key].rows), targets[key].bought, targets[key].weight)}
         raw = {key: trees[key].raw(values)}
         before = [i + (i < key) - (i > key) if i != key else -1 for i in range(len(targets))]
         few = round(self.further * self.grow.trees)
         for i in (*range(key - 1, -1, -1), *range(key + 1, len(targets))):
-            offset = float(usual[i] - usual[before[i]])
-            trees[i] = replace(binned.grow(targets[i], few, raw[before[i]] + offset, i + 1), base=offset)
+            offset, one = float(usual[i] - usual[before[i]]), targets[i]
+            start = raw[before[i]] + offset
+            trees[i] = Trees.constant(0.0, values.shape[1], "logistic")
+            if few:
+                grow = replace(self.grow, trees=few, seed=self.grow.seed + i + 1)
+                trees[i] = grow.grow(binned.take(one.rows), one.bought, one.weight, start[one.rows])
+            trees[i] = replace(trees[i], base=offset)
             raw[i] = raw[before[i]] + trees[i].raw(values)
         return tuple(trees[i] for i in range(len(targets))), tuple(before)
 
@@ -135,6 +138,8 @@ class DirectHorizonsModel:
         The place of the horizon whose raw scores each one adds its own to; -1 where it stands alone (h).
     share
         How many of the training rows bought within each horizon (h): the answer for strangers.
+    grow, rows
+        How the trees were grown, and how many rows taught each horizon (h): what learning on needs.
     """
 
     name: str
@@ -145,6 +150,32 @@ class DirectHorizonsModel:
     share: Floats
     grid_days: Floats
     known_until: int
+    grow: Boosting | Forest | None = None
+    rows: Floats | None = None
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: boosted trees grow on, those of a forest do not add up."""
+        return isinstance(self.grow, Boosting) and self.rows is not None
+
+    def update(self, later: Examples) -> DirectHorizonsModel:
+        """Return the classifiers with more trees behind the old ones (see ``Chain.grown_on``).
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``, or the trees do not add up.
+        ImmatureError
+            When no later row was watched for any horizon.
+        """
+        grow, label = self.grow, later.label("purchase")
+        if not isinstance(grow, Boosting) or self.rows is None:
+            raise UsageError(f"The model {self.name!r} cannot learn on.", "Only boosted trees add up.", "Fit again.")
+        refuse_known(self.known_until, later, "purchase")
+        require_ripe(sum(len(taught(later, days, self.known_until)[0]) for days in self.horizons.tolist()), label, "purchase")
+        chain = Chain(self.horizons, self.trees, self.before, self.share, self.rows)
+        new = chain.grown_on(grow, read_columns(later.table, self.columns), later, self.known_until)
+        return replace(self, trees=new.trees, share=new.share, rows=new.rows, known_until=int(label.end.max()))
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
         """Return the curve of each key; a stranger's is made of the shares of all training rows, marked ``prior``.
@@ -211,48 +242,6 @@ class _Target:
     def tells(self) -> bool:
         """Whether some bought and some did not."""
         return 0.0 < self.share < 1.0
-
-
-class Binned:
-    """Training values in LightGBM's bins: binned once, asked for several targets.
-
-    Parameters
-    ----------
-    values
-        The features of all training rows (n x f).
-    grow
-        How trees are grown.
-    sample
-        The share of the rows that each tree sees.
-    """
-
-    def __init__(self, values: Singles, grow: Boosting, sample: float) -> None:
-        import lightgbm
-
-        self._grow, self._values = grow, values
-        self._options: dict[str, Any] = {**_FIXED, **grow._options(), "bagging_fraction": sample, "bagging_freq": int(sample < 1)}
-        self._data: Any = lightgbm.Dataset(values, np.zeros(len(values)), params=self._options)
-
-    def grow(self, target: _Target, trees: int, start: Floats | None = None, seed: int = 0) -> Trees:
-        """Return so many trees for one target, grown on the scores ``start`` of all rows; from nothing, with its own base, without it."""
-        import lightgbm
-
-        rows, features = target.rows, self._values.shape[1]
-        if not trees or len(rows) < 2 * self._grow.min_leaf or not self._differ:
-            return Trees.constant(float(log_odds(np.array(target.share))) if start is None else 0.0, features, "logistic")
-        options = {**self._options, "seed": self._grow.seed + seed}
-        whole = self._data.construct()
-        data = whole if len(rows) == len(self._values) else whole.subset(rows.tolist(), params=options).construct()
-        data.set_label(target.bought)
-        data.set_weight(target.weight)
-        data.set_init_score(None if start is None else start[rows])
-        return read_text(lightgbm.train(options, data, trees).model_to_string(), features, "logistic")
-
-    @cached_property
-    def _differ(self) -> bool:
-        """Whether some column holds two values: LightGBM takes no other table."""
-        first = self._values[0]
-        return bool(((self._values != first) & ~(np.isnan(self._values) & np.isnan(first))).any())
 
 
 def spread(days: Sequence[float], reach: float, count: int) -> tuple[float, ...]:

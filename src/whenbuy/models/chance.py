@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from whenbuy.core.arrays import Bools, Floats, Ints
 from whenbuy.core.errors import NotEnoughDataError, SettingsError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import Probability
-from whenbuy.core.learner import refuse_leak
+from whenbuy.core.learner import refuse_known, refuse_leak, require_ripe
 from whenbuy.models.bends import Bends, finite, require_features
 from whenbuy.models.trees import TYPES as TREES
 from whenbuy.models.trees.arrays import Trees
@@ -58,15 +58,40 @@ class BaseChance:
         """
         del valid
         cases = _Cases.of(train, self.question)
-        return BaseChanceModel(cases.base, cases.known_until)
+        return BaseChanceModel(cases.base, cases.known_until, self.question, float(cases.weight.sum()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BaseChanceModel:
-    """One chance for everybody."""
+    """One chance for everybody, from rows of so much ``weight``."""
 
     chance: float
     known_until: int
+    question: str = ""
+    weight: float = 0.0
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it."""
+        return self.weight > 0
+
+    def update(self, later: Examples) -> BaseChanceModel:
+        """Return the share of the earlier and the later rows together.
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``.
+        ImmatureError
+            When no window has closed since.
+        """
+        label = later.label(self.question)
+        refuse_known(self.known_until, later, self.question)
+        require_ripe(int(label.observed.sum()), label, self.question)
+        cases = _Cases.of(later, self.question)
+        weight = self.weight + float(cases.weight.sum())
+        chance = (self.chance * (self.weight + 1) + float(cases.weight @ cases.came)) / (weight + 1)
+        return replace(self, chance=chance, known_until=cases.known_until, weight=weight)
 
     @property
     def name(self) -> str:

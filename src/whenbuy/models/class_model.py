@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from whenbuy.core.arrays import Bools, Floats, Ints, Singles
 from whenbuy.core.blocks import Interactions
-from whenbuy.core.errors import NotEnoughDataError
+from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import Classes
 from whenbuy.core.learner import refuse_leak
@@ -52,17 +52,28 @@ class ClassTrees:
         How the trees of the classes, and those of buying at all, are grown.
     columns
         What the trees of the classes are told of the customer herself, where the table has it.
+    others
+        The share of the pairs without a purchase that is learned from, chosen by ``seed``; each stands for those left out.
     most
         Above this number of pairs whole customers are left out, chosen by ``seed``.
     """
 
     horizon_days: float
     question: str = "classes"
-    grow: Boosting = Boosting(trees=220, learning_rate=0.05, leaves=31, min_leaf=200, feature_fraction=0.3)
+    grow: Boosting = Boosting(trees=180, learning_rate=0.06, leaves=20, min_leaf=100, feature_fraction=0.3)
     buys: Boosting = Boosting(trees=250, learning_rate=0.03, leaves=12, min_leaf=50, feature_fraction=0.3)
     columns: tuple[str, ...] = COLUMNS
+    others: float = 0.4
     most: int = 800_000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.others <= 1 or self.most < 1:
+            raise UsageError(
+                f"Classes were to be learned from {self.others} of the pairs without a purchase, {self.most} pairs at most.",
+                "A share above 0 and at least one pair are needed.",
+                "Set others to about .4.",
+            )
 
     @property
     def name(self) -> str:
@@ -89,15 +100,18 @@ class ClassTrees:
         buys = None if bought.all() else self.buys.grow(finite(cases.table.values), bought.astype(np.float64), cases.weight)
         rows = self._sample(train, cases, bought)
         views = Views.learn(cases, rows, self.horizon_days, tuple(name for name in self.columns if name in cases.table.names))
-        values = views.values(cases.told.take(rows), cases.table.take(rows))
-        pairs = self.grow.grow(
-            values.reshape(-1, values.shape[2]),
-            cases.came[rows].ravel().astype(np.float64),
-            np.repeat(cases.weight[rows], len(cases.classes)),
-        )
+        pairs = self._pairs(cases, rows, views)
         return ClassTreesModel(
             self, cases.classes, cases.base, train.table.names, views, buys, _share(bought, cases.weight), pairs, cases.known_until
         )
+
+    def _pairs(self, cases: ClassCases, rows: Ints, views: Views) -> Trees:
+        """Return the trees of the pairs of some rows that bought and a class."""
+        came = cases.came[rows]
+        kept = came | (np.random.default_rng(self.seed).random(came.shape) < self.others)
+        weight = cases.weight[rows][:, None] * np.where(came, 1.0, 1.0 / self.others)
+        values = [views.values(cases.told.take(rows[part]), cases.table.take(rows[part]))[kept[part]] for part in _blocks(len(rows))]
+        return self.grow.grow(np.concatenate(values), came[kept].astype(np.float64), weight[kept])
 
     def _sample(self, train: Examples, cases: ClassCases, bought: Bools) -> Ints:
         """Return the cases that bought (rising), without those of so many customers that the pairs are ``most`` at most."""
@@ -142,15 +156,15 @@ class ClassTreesModel:
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
         require_features(self.features, examples.table)
         buys = np.full(len(examples), self.share) if self.buys is None else self.buys.predict(finite(examples.table.values))
-        chance = np.where(strangers(examples.table)[:, None], self.base, buys[:, None] * self.given_purchase(examples))
-        return Classes(examples.keys, self.classes, chance, self.settings.horizon_days, self.name, in_sample)
+        unknown = strangers(examples.table)
+        chance = np.where(unknown[:, None], self.base, buys[:, None] * self.given_purchase(examples))
+        return Classes(examples.keys, self.classes, chance, self.settings.horizon_days, self.name, unknown, in_sample)
 
     def given_purchase(self, examples: Examples) -> Floats:
         """Return P(buys from the class within the horizon, given that she buys at all) (n x k)."""
         told, k = aligned(examples.block(BLOCK, Interactions), self.views.told), len(self.classes)
         chance = np.empty((len(examples), k))
-        for start in range(0, len(examples), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        for rows in _blocks(len(examples)):
             values = self.views.values(told.take(rows), examples.table.take(rows))
             chance[rows] = self.pairs.predict(values.reshape(-1, values.shape[2])).reshape(-1, k)
         return chance
@@ -244,6 +258,10 @@ class Views:
             said = said + score * direction[:k]
             found += [score, said]
         return found
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK))
 
 
 def _bought(train: Examples, cases: ClassCases, horizon_days: float) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from whenbuy.core.blocks import Interactions
 from whenbuy.core.errors import ColumnError, NotEnoughDataError, WhenbuyError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import Classes
-from whenbuy.core.learner import refuse_leak
+from whenbuy.core.learner import refuse_known, refuse_leak, require_ripe
 
 BLOCK: Final = "interactions"
 """The block that tells what each key did with each class."""
@@ -52,7 +52,10 @@ class ClassRate:
         """
         del valid
         cases = ClassCases.of(train, self.question)
-        return ClassRateModel(self.name, cases.classes, cases.told.classes, cases.base, None, self.horizon_days, cases.known_until)
+        return ClassRateModel(
+            self.name, cases.classes, cases.told.classes, cases.base, None, self.horizon_days, cases.known_until, self.question,
+            float(cases.weight.sum()),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ class OwnClassRate:
 class ClassRateModel:
     """The share of each class (k), and how own rates are drawn towards it; ``rates`` is None where everybody gets the share.
 
-    ``told`` names the classes of the interactions that it learned from (m), first those that it answers for.
+    ``told`` names the classes of the interactions that it learned from (m), first those that it answers for. The share rests on rows of so
+    much ``weight``; 0 where it stays as it is.
     """
 
     name: str
@@ -106,9 +110,35 @@ class ClassRateModel:
     rates: Shrunk | None
     horizon_days: float
     known_until: int
+    question: str = ""
+    weight: float = 0.0
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: the shares add up, how own rates are drawn towards them is learned at once."""
+        return self.weight > 0
+
+    def update(self, later: Examples) -> ClassRateModel:
+        """Return the shares of the earlier and the later rows together.
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``.
+        ImmatureError
+            When no window has closed since.
+        """
+        label = later.label(self.question)
+        refuse_known(self.known_until, later, self.question)
+        rows = np.flatnonzero(label.observed)
+        require_ripe(len(rows), label, self.question)
+        counts = np.ones(len(rows)) if later.weight is None else later.weight[rows]
+        weight = self.weight + float(counts.sum())
+        base = (self.base * (self.weight + 1) + counts @ (label.value[rows] > 0)) / (weight + 1)
+        return replace(self, base=base, known_until=int(label.end.max()), weight=weight)
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> Classes:
-        """Return the chance of each key and class; of whom nothing is known gets the share of each class.
+        """Return the chance of each key and class; of whom nothing is known gets the share of each class, marked ``prior``.
 
         Raises
         ------
@@ -118,12 +148,12 @@ class ClassRateModel:
             When the examples tell nothing of a class that the model learned.
         """
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
-        chance = np.broadcast_to(self.base, (len(examples), len(self.classes)))
+        chance, unknown = np.broadcast_to(self.base, (len(examples), len(self.classes))), strangers(examples.table)
         if self.rates is not None:
             told = aligned(examples.block(BLOCK, Interactions), self.told)
             own = self.rates.chance(told, examples.table, self.horizon_days)[:, : len(self.classes)]
-            chance = np.where(strangers(examples.table)[:, None], chance, own)
-        return Classes(examples.keys, self.classes, chance, self.horizon_days, self.name, in_sample)
+            chance = np.where(unknown[:, None], chance, own)
+        return Classes(examples.keys, self.classes, chance, self.horizon_days, self.name, unknown, in_sample)
 
 
 # ----------------------------------------------------------------------------------------------------------- what is learned
@@ -214,7 +244,9 @@ class ClassCases:
                 "Give a longer log, or check the column of classes.",
             )
         until = int(label.end.max())
-        return cls(classes, rows, told.take(rows), train.table.take(rows), came, weight[rows].astype(np.float64), until)
+        whole = len(rows) == len(train)  # what is known of all classes is large: it is not copied without need
+        told, table = (told, train.table) if whole else (told.take(rows), train.table.take(rows))
+        return cls(classes, rows, told, table, came, weight[rows].astype(np.float64), until)
 
     @property
     def base(self) -> Floats:

@@ -18,7 +18,7 @@ from whenbuy.core.arrays import Floats
 from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import Amount
-from whenbuy.core.learner import Model, refuse_leak
+from whenbuy.core.learner import Model, can_learn_on, refuse_leak
 from whenbuy.models.ladder import without_crossings
 
 _LEAST: Final = 0.01
@@ -78,6 +78,15 @@ class ConformalModel:
     def known_until(self) -> int:
         """The end of the last label window that the model or its adjustment saw."""
         return max(self.model.known_until, self.adjusted_until)
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: where the model itself can learn on."""
+        return can_learn_on(self.model)
+
+    def update(self, later: Examples) -> ConformalModel:
+        """Return the model as later examples change it, with the adjustment that it had. Raises as the model does."""
+        return replace(self, model=self.model.update(later)) if can_learn_on(self.model) else self
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> Amount:
         """Return the adjusted amounts of each key; raises as the model does.

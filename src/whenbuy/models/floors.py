@@ -6,16 +6,17 @@ The base rate and Kaplan-Meier by strata learn from labels; the Poisson rate lea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
 
-from whenbuy.core.arrays import DAY, Bools, Floats
+from whenbuy.core.arrays import DAY, Bools, Floats, Ints
 from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
-from whenbuy.core.learner import refuse_leak
+from whenbuy.core.learner import refuse_known, refuse_leak, require_ripe
 
 HALF_AN_ORDER: Final = 0.5
 """Orders that everybody is lent, so that who bought nothing lately does not count as gone for ever."""
@@ -97,7 +98,10 @@ class KaplanMeier:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KaplanMeierModel:
-    """Curves by stratum: row i of ``survival`` and ``mean_count`` for values in [edges[i - 1], edges[i]), the last row for everybody."""
+    """Curves by stratum: row i of ``survival`` and ``mean_count`` for values in [edges[i - 1], edges[i]), the last row for everybody.
+
+    ``tally`` is what they were made of; without it nothing can be added.
+    """
 
     name: str
     column: str
@@ -106,6 +110,30 @@ class KaplanMeierModel:
     mean_count: Floats
     grid_days: Floats
     known_until: int
+    tally: Tally | None = None
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it."""
+        return self.tally is not None
+
+    def update(self, later: Examples) -> KaplanMeierModel:
+        """Return the curves with what happened since added to the tally; strata stay where they are.
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``.
+        ImmatureError
+            When nobody was watched since.
+        """
+        label = later.label("purchase")
+        refuse_known(self.known_until, later, "purchase")
+        found = Tally.of(later, self.column, self.edges, self.grid_days, self.known_until)
+        require_ripe(int(found.at_risk.any()), label, "purchase")
+        tally = found if self.tally is None else self.tally.plus(found)
+        survival, count = tally.curves(self.grid_days)
+        return replace(self, survival=survival, mean_count=count, known_until=_until(later), tally=tally)
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
         """Return the curve of each key's stratum; a key whose column is empty gets the pooled curve, marked ``prior``.
@@ -122,6 +150,70 @@ class KaplanMeierModel:
         return TimeToEvent.of(
             examples.keys, self.grid_days, self.survival[row], self.mean_count[row], self.name, prior=stranger, in_sample=in_sample
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What curves are made of: how many waited, to how many it came, and what they ordered, by stratum; everybody in the last row.
+
+    Parameters
+    ----------
+    at_risk, came
+        By stretch between the days of the grid: the weight of those who waited at its start and were watched to its end, and of those of
+        them to whom it came in it (s x g).
+    orders, days
+        Orders in whole windows and the days of these windows (s each).
+    """
+
+    at_risk: Floats
+    came: Floats
+    orders: Floats
+    days: Floats
+
+    @classmethod
+    def of(cls, examples: Examples, column: str, edges: Floats, grid_days: Floats, since: int = 0) -> Tally:
+        """Return the tally of examples; of each window only the stretches that began at or after an instant count."""
+        label, weight, cutoff = examples.label("purchase"), _weights(examples), examples.keys.cutoff
+        stratum, strata = _strata(examples, column, edges)
+        entry, watched = (since - cutoff) / DAY, (label.end - cutoff) / DAY
+        at_risk, came = np.zeros((strata + 1, len(grid_days))), np.zeros((strata + 1, len(grid_days)))
+        for place, (start, end) in enumerate(pairwise([0.0, *grid_days.tolist()])):
+            rows = np.flatnonzero((entry <= start) & (label.value >= start) & (watched >= end))
+            happened = rows[label.observed[rows] & (label.value[rows] < end)]
+            at_risk[:, place], came[:, place] = _sums(stratum, rows, weight, strata), _sums(stratum, happened, weight, strata)
+        orders, days = np.zeros(strata + 1), np.zeros(strata + 1)
+        if "orders" in examples.labels:
+            label = examples.labels["orders"]
+            rows = np.flatnonzero(label.observed & (label.end > since))
+            orders = _sums(stratum, rows, weight * label.value, strata)
+            days = _sums(stratum, rows, weight * (label.end - cutoff) / DAY, strata)
+        return cls(at_risk, came, orders, days)
+
+    def plus(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(self.at_risk + other.at_risk, self.came + other.came, self.orders + other.orders, self.days + other.days)
+
+    def explaining(self, survival: Floats) -> Tally:
+        """Return the tally whose curves are those given (s x g): Kaplan-Meier sees those who left inside of a stretch, a tally does not."""
+        before = np.hstack([np.ones((len(survival), 1)), survival[:, :-1]])
+        share = np.divide(survival, before, out=np.ones_like(survival), where=before > 0)
+        some = self.came.sum(axis=1, keepdims=True) > 0  # where nothing came the curve is everybody's, and explains nothing
+        return replace(self, came=np.where(some, self.at_risk * (1 - share), 0.0))
+
+    def curves(self, grid_days: Floats) -> tuple[Floats, Floats]:
+        """Return survival and mean count on the grid (s x g each); a stratum to which nothing came has everybody's.
+
+        Beyond the last stretch that somebody was watched for, the mean hazard continues.
+        """
+        own = np.where(self.came.sum(axis=1) > 0, np.arange(len(self.came)), len(self.came) - 1)
+        at_risk, came = self.at_risk[own], self.came[own]
+        stays = 1 - np.divide(came, at_risk, out=np.zeros_like(came), where=at_risk > 0)
+        survival = np.cumprod(np.clip(stays, 0.0, 1.0), axis=1)
+        for row, seen in enumerate(at_risk > 0):
+            last = int(np.flatnonzero(seen).max(initial=0))
+            survival[row, last + 1 :] = survival[row, last] ** (grid_days[last + 1 :] / grid_days[last])
+        rate = np.divide(self.orders, self.days, out=np.zeros(len(own)), where=self.days > 0)[own]
+        return survival, rate[:, None] * grid_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +258,26 @@ class PoissonRateModel:
     prior_orders: float
     grid_days: Floats
     known_until: int
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: there is nothing to learn, so they do it no harm."""
+        return True
+
+    def update(self, later: Examples) -> PoissonRateModel:
+        """Return the same model, which now knows of the last cutoff of the later examples.
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``.
+        ImmatureError
+            When there is no later example.
+        """
+        label = later.label("purchase")
+        refuse_known(self.known_until, later, "purchase")
+        require_ripe(len(later), label, "purchase")
+        return replace(self, known_until=max(self.known_until, int(later.keys.cutoff.max())))
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
         """Return 1 - exp(-rate t) and rate t of each key; a stranger has the rate of the prior orders, marked ``prior``.
@@ -225,18 +337,37 @@ def _learn(train: Examples, name: str, column: str, edges: Floats, days: Floats)
             "A base rate needs at least one.",
             "Use a longer horizon or a longer history.",
         )
-    weight = np.ones(len(train)) if train.weight is None else train.weight
+    weight, (stratum, strata) = _weights(train), _strata(train, column, edges)
     everybody = np.ones(len(train), bool)
-    stratum = np.searchsorted(edges, train.table.column(column), side="right") if column else np.zeros(len(train), np.int64)
-    known = np.isfinite(train.table.column(column)) if column else everybody
-    groups = [known & (stratum == i) for i in range(len(edges) + 1)] if column else []
     survival, count = [], []
-    for group in [*groups, everybody]:
+    for group in [*(stratum == i for i in range(strata)), everybody]:
         part = group if (group & label.observed).any() else everybody
         survival.append(product_limit(label.value[part], label.observed[part], weight[part], days))
         count.append(_orders_per_day(train, part, weight) * days)
-    until = [int(train.labels[question].end.max()) for question in ("purchase", "orders") if question in train.labels]
-    return KaplanMeierModel(name, column, edges, np.array(survival), np.array(count), days, max(until))
+    tally = Tally.of(train, column, edges, days).explaining(np.array(survival))
+    return KaplanMeierModel(name, column, edges, np.array(survival), np.array(count), days, _until(train), tally)
+
+
+def _weights(examples: Examples) -> Floats:
+    return np.ones(len(examples)) if examples.weight is None else examples.weight
+
+
+def _strata(examples: Examples, column: str, edges: Floats) -> tuple[Ints, int]:
+    """Return the stratum of each row (n; -1 where its column is empty) and how many there are; none without a column."""
+    if not column:
+        return np.full(len(examples), -1, np.int64), 0
+    value = examples.table.column(column)
+    return np.where(np.isfinite(value), np.searchsorted(edges, value, side="right"), -1).astype(np.int64), len(edges) + 1
+
+
+def _sums(stratum: Ints, rows: Ints, values: Floats, strata: int) -> Floats:
+    """Return the sum of values over some rows by stratum, and over all of them behind (s + 1)."""
+    return np.append(np.bincount(stratum[rows] + 1, values[rows], strata + 1)[1:], values[rows].sum())
+
+
+def _until(examples: Examples) -> int:
+    """Return the end of the last window."""
+    return max(int(examples.labels[question].end.max()) for question in ("purchase", "orders") if question in examples.labels)
 
 
 def _orders_per_day(train: Examples, part: Bools, weight: Floats) -> float:
@@ -250,5 +381,7 @@ def _orders_per_day(train: Examples, part: Bools, weight: Floats) -> float:
     return float(weight[whole] @ label.value[whole]) / watched if watched > 0 else 0.0
 
 
-TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (BaseRate, KaplanMeier, KaplanMeierModel, PoissonRate, PoissonRateModel)}
+TYPES: Mapping[str, type] = {
+    kind.__name__: kind for kind in (BaseRate, KaplanMeier, KaplanMeierModel, Tally, PoissonRate, PoissonRateModel)
+}
 """What a stored model of this file may be made of."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import DAY, Bools, Floats
+from whenbuy.core.arrays import DAY, Bools, Floats, Ints, Singles
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
-from whenbuy.core.learner import refuse_leak
+from whenbuy.core.learner import refuse_known, refuse_leak, require_ripe
+from whenbuy.models.newton import Logistic, fit_line, one_step, standardise
 from whenbuy.models.terms import Terms
 
-_BLOCK: Final = 1 << 16
+_BLOCK: Final = 1 << 14
 """How many person-periods are read at once: it bounds the memory."""
 
 
@@ -62,8 +63,7 @@ class PooledLogistic:
         NotEnoughDataError
             When nobody bought, or everybody did, in every step.
         """
-        from sklearn.linear_model import LogisticRegression
-
+        del valid
         if not len(train):
             raise NotEnoughDataError(
                 "There are no training examples.",
@@ -78,21 +78,22 @@ class PooledLogistic:
                 "The hazard needs steps with a purchase and steps without one.",
                 "Give a longer log, or check which events count as purchases.",
             )
-        centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
-        spread = np.where(spread > 1e-9, spread, 1.0)
-        matrix -= centre
-        matrix /= spread
-        fitted = LogisticRegression(C=1.0 / self.ridge, solver="newton-cholesky", max_iter=200, tol=1e-6).fit(matrix, bought)
-        weights = fitted.coef_[0] / spread
-        intercept = float(fitted.intercept_[0] - weights @ centre)
+        centre, spread = standardise(matrix)
+        found, _ = fit_line(matrix, Logistic(bought, np.full(len(bought), 1 / len(bought))), self.ridge / len(bought))
+        weights = found[:-1] / spread
+        intercept = float(found[-1] - weights @ centre)
         known_until = int(train.label("purchase").end.max())
-        return HazardModel(self, terms, weights, intercept, known_until)
+        return HazardModel(self, terms, weights, intercept, known_until, float(self._lived(train).sum()))
 
-    def _person_periods(self, train: Examples, terms: Terms) -> tuple[Floats, Bools]:
+    def _lived(self, train: Examples) -> Ints:
+        """Return how many steps each row was watched and waited (n), up to the next cutoff."""
+        waited = np.floor(train.label("purchase").value / self.step_days)
+        return np.minimum(waited, _steps_between_cutoffs(train, self.step_days)).astype(np.int64)
+
+    def _person_periods(self, train: Examples, terms: Terms) -> tuple[Singles, Bools]:
         label, step = train.label("purchase"), self.step_days
         steps = _steps_between_cutoffs(train, step)
-        lived = np.minimum(np.floor(label.value / step), steps).astype(np.int64)
-        share = min(1.0, self.max_rows / max(1, int(lived.sum())))
+        share = min(1.0, self.max_rows / max(1, int(self._lived(train).sum())))
         chosen = np.flatnonzero(np.random.default_rng(self.seed).random(len(train)) < share) if share < 1 else np.arange(len(train))
         place, k = np.repeat(chosen, steps), np.tile(np.arange(steps), len(chosen))
         value = label.value[place]
@@ -100,31 +101,61 @@ class PooledLogistic:
         seen = (label.end - train.keys.cutoff)[place] >= np.round((k + 1) * step * DAY)
         buys = label.observed[place] & ~whole & (value >= k * step) & seen
         kept = np.flatnonzero(whole | buys)
-        parts = np.array_split(np.arange(len(kept)), max(1, len(kept) // _BLOCK))
-        matrix = np.empty((0, 0))
-        for part in parts:
-            rows = kept[part]
-            block = terms.matrix(train.silence(np.asarray(k[rows] * step, np.float64), place[rows]))
-            if not len(matrix):
-                matrix = np.empty((len(kept), block.shape[1]))  # filled part by part: all parts beside their sum would be twice the memory
-            matrix[part] = block
-        return matrix, buys[kept]
+        blocks = (kept[start : start + _BLOCK] for start in range(0, len(kept), _BLOCK))
+        tables = (train.silence(np.asarray(k[block] * step, np.float64), place[block]) for block in blocks)
+        return terms.packed(tables, len(kept)), buys[kept]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HazardModel:
-    """A fitted pooled logistic hazard: one weight per term."""
+    """A fitted pooled logistic hazard: one weight per term. ``steps`` is how many person-periods taught it."""
 
     settings: PooledLogistic
     terms: Terms
     weights: Floats
     intercept: float
     known_until: int
+    steps: float = 0.0
 
     @property
     def name(self) -> str:
         """The name under which reports speak of it."""
         return self.settings.name
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it."""
+        return self.steps > 0
+
+    def update(self, later: Examples) -> HazardModel:
+        """Return the hazard after one Newton step on the later person-periods, the earlier ones as its prior.
+
+        At the old weights the earlier loss is flat, and its curvature is taken to be that of the later one, as often as there were earlier
+        person-periods: to first order every period ever seen counts alike (recursive Bayes with Laplace's approximation: Spiegelhalter &
+        Lauritzen 1990). The terms stay as they are. Only cutoffs from ``known_until`` on teach.
+
+        Raises
+        ------
+        UsageError
+            When a label's window had closed by ``known_until``.
+        ImmatureError
+            When no step since has been watched.
+        """
+        label = later.label("purchase")
+        refuse_known(self.known_until, later, "purchase")
+        fresh = later.take(np.flatnonzero(later.keys.cutoff >= self.known_until))
+        steps = float(self.settings._lived(fresh).sum()) if len(fresh) else 0.0
+        require_ripe(int(steps), label, "purchase")
+        matrix, bought = self.settings._person_periods(fresh, self.terms)
+        require_ripe(len(bought), label, "purchase")
+        centre, spread = standardise(matrix)
+        score = matrix @ np.where(np.isfinite(spread), self.weights * spread, 0.0) + self.intercept + self.weights @ centre
+        loss = Logistic(bought, np.full(len(bought), 1 / len(bought)))
+        step = one_step(matrix, loss, score, times=1 + self.steps / steps, ridge=self.settings.ridge / steps)
+        moved = step[:-1] / spread
+        intercept = self.intercept + float(step[-1] - moved @ centre)
+        until = int(label.end.max())
+        return replace(self, weights=self.weights + moved, intercept=intercept, known_until=until, steps=self.steps + steps)
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
         """Return the curve of each key."""
@@ -135,7 +166,7 @@ class HazardModel:
         path = np.arange(steps) * step
         for rows in np.array_split(np.arange(len(examples)), max(1, len(examples) * steps // _BLOCK)):
             table = examples.silence(np.tile(path, len(rows)), np.repeat(rows, steps))
-            score = self.terms.matrix(table) @ self.weights + self.intercept
+            score = self.terms.score(table, self.weights) + self.intercept
             fallen[rows, 1:] = np.cumsum(np.logaddexp(0.0, score).reshape(len(rows), steps), axis=1)
         place = grid / step
         left = np.minimum(place.astype(np.int64), steps - 1)

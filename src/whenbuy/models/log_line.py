@@ -14,19 +14,15 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats
 from whenbuy.core.examples import Table
+from whenbuy.models.newton import Tweedie, fit_line, standardise
 from whenbuy.models.terms import Terms
 
 RIDGE: Final = 3e-3
 """Strength of the L2 penalty on standardised terms, in units of the mean deviance."""
-_STEPS: Final = 40
-_ENOUGH: Final = 1e-8
-"""A step that gains less than this share of the loss is the last one."""
-_FARTHEST: Final = 100.0
-"""No fitted logarithm strays farther than this from the mean while the weights are sought."""
 _RARE: Final = 1e-4
-_BLOCK: Final = 1 << 13
-_CURVED: Final = 20_000
-"""Rows from which the curvature is taken: it chooses the step, not where the steps end."""
+_BLOCK: Final = 1 << 14
+_ROWS: Final = 80_000
+"""Rows above this number are sampled: a line of a few hundred terms needs no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,14 +64,14 @@ class LogLine:
         ridge
             Strength of the penalty.
         """
+        if len(table) > _ROWS:
+            rows = np.sort(np.random.default_rng(len(table)).choice(len(table), _ROWS, replace=False))
+            table, target, weight = table.take(rows), target[rows], weight[rows]
         terms = Terms.learn(table, rich=True)
-        matrix = terms.matrix(table)
-        centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
-        spread = np.where(spread > 1e-9, spread, np.inf)  # a term that never changes has no effect
-        matrix -= centre
-        matrix /= spread
+        matrix = terms.packed((table.take(rows) for rows in _blocks(len(table))), len(table))
+        centre, spread = standardise(matrix)
         unit = float(weight @ target / weight.sum())
-        found, score = fit_line(matrix, target / unit, weight, power, ridge)
+        found, score = fit_line(matrix, Tweedie(target / unit, weight / weight.sum(), power), ridge)
         weights = found[:-1] / spread
         intercept = float(found[-1] - weights @ centre + np.log(unit))
         low, high = np.quantile(score, (_RARE, 1 - _RARE)) + np.log(unit)
@@ -85,60 +81,8 @@ class LogLine:
         """Return the logarithm of the expected number of each row (n)."""
         score = np.empty(len(table))
         for rows in _blocks(len(table)):
-            matrix = self.terms.matrix(table.take(rows))
-            score[rows] = np.ascontiguousarray(matrix * self.weights).sum(axis=1)  # row by row: no bit depends on the other rows
+            score[rows] = self.terms.score(table.take(rows), self.weights)
         return np.clip(score + self.intercept, self.low, self.high)
-
-
-def fit_line(matrix: Floats, target: Floats, weight: Floats, power: float, ridge: float) -> tuple[Floats, Floats]:
-    """Return the weights of the terms with the intercept behind them (t + 1), and the scores (n).
-
-    Newton's method with the expected curvature (Fisher scoring), halving a step that does not help. The loss is the mean unit deviance of
-    the family, divided by 2, as a function of the mean exp(score), plus ridge / 2 times the squared weights (not the intercept).
-
-    Parameters
-    ----------
-    matrix
-        Standardised terms (n x t).
-    target, weight
-        What came true, with a mean of 1, and how much each row counts (n each).
-    power, ridge
-        As for ``LogLine.learn``.
-    """
-    share, width = weight / weight.sum(), matrix.shape[1]
-    every = max(1, len(matrix) // _CURVED)
-    some = np.hstack([matrix[::every], np.ones((len(matrix[::every]), 1))])
-    part_share = share[::every] / max(float(share[::every].sum()), 1e-300)
-    penalty = np.append(np.full(width, ridge), 0.0)
-    at, score = np.zeros(width + 1), np.zeros(len(matrix))
-    loss = _deviance(score, target, share, power)
-    for _ in range(_STEPS):
-        mean = np.exp(score)
-        pull = share * (target - mean) * mean ** (1 - power)
-        slope = np.append(pull @ matrix, pull.sum()) - penalty * at
-        curve = np.diag(penalty) + some.T @ (some * (part_share * mean[::every] ** (2 - power))[:, None])
-        step = np.linalg.lstsq(curve, slope, rcond=None)[0]
-        for part in 0.5 ** np.arange(12):
-            new = at + part * step
-            moved = matrix @ new[:-1] + new[-1]
-            tried = _deviance(moved, target, share, power) + float(penalty @ new**2) / 2
-            if tried < loss:
-                break
-        else:
-            break
-        gain, at, score, loss = loss - tried, new, moved, tried
-        if gain < _ENOUGH * abs(loss):
-            break
-    return at, score
-
-
-def _deviance(score: Floats, target: Floats, share: Floats, power: float) -> float:
-    """Return the mean unit deviance / 2 up to what depends on the target alone; infinite where a score strays too far."""
-    if not np.abs(score).max() < _FARTHEST:
-        return np.inf
-    if power == 1:
-        return float(share @ (np.exp(score) - target * score))
-    return float(share @ (np.exp((2 - power) * score) / (2 - power) - target * np.exp((1 - power) * score) / (1 - power)))
 
 
 def _blocks(rows: int) -> Iterator[slice]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic
 
 from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.examples import Examples, Table
-from whenbuy.core.learner import F_co, FittedLabelledStep, FittedStep, LabelledStep, Learner, Model, Step
+from whenbuy.core.learner import F_co, FittedLabelledStep, FittedStep, LabelledStep, Learner, Model, Step, can_learn_on
 
 AnyStep = Step | LabelledStep
 AnyFittedStep = FittedStep | FittedLabelledStep
@@ -57,6 +57,15 @@ class PreparedModel(Generic[F_co]):
     def known_until(self) -> int:
         """The end of the last label window that the model saw; preparations see no later labels."""
         return self.model.known_until
+
+    @property
+    def learns_on(self) -> bool:
+        """Whether later examples can teach it: where the model behind the preparations can learn on."""
+        return can_learn_on(self.model)
+
+    def update(self, later: Examples) -> PreparedModel[F_co]:
+        """Return the model as later examples change it; the preparations stay as learned. Raises as the model does."""
+        return replace(self, model=self.model.update(prepare(later, self.steps))) if can_learn_on(self.model) else self
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> F_co:
         """Return the forecast of each key.

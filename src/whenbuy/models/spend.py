@@ -1,4 +1,4 @@
-"""What is spent within a horizon, the simple ways: at the rate of the last days, or as expected orders times the expected amount of one."""
+"""What is spent, or bought, within a horizon, the simple ways: at the rate of the last days, or as orders times the amount of one."""
 
 from __future__ import annotations
 
@@ -25,25 +25,28 @@ _ROWS: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SpendRate:
-    """Everybody goes on spending at the rate of her last days: the floor.
+    """Everybody goes on spending, or buying units, at the rate of her last days: the floor.
 
     Quantiles are those of what came to whom about as much was expected.
 
     Parameters
     ----------
     window_days
-        Length of the window; the table must hold the column ``spend_<window_days>d``.
+        Length of the window; the table must hold the column ``<question>_<window_days>d``.
     levels
         The quantiles that the forecast holds, rising.
+    question
+        Whose labels are learned from: ``spend`` or ``quantity``.
     """
 
     window_days: float = 84.0
     levels: tuple[float, ...] = LEVELS
+    question: str = SPEND
 
     @property
     def name(self) -> str:
         """The name under which reports speak of it."""
-        return f"spend-rate-{self.window_days:g}d"
+        return f"{self.question}-rate-{self.window_days:g}d"
 
     def fit(self, train: Examples, valid: Examples | None = None) -> SpendRateModel:
         """Return the quantiles around the rate, and the horizon of the labels; ``valid`` is not needed.
@@ -53,20 +56,20 @@ class SpendRate:
         NotEnoughDataError
             When no window that has closed brought anything.
         ColumnError
-            When the table has no spend of that window.
+            When the table has no such column.
         """
         del valid
-        rows, amount, weight = amounts_that_came(train, SPEND, _ROWS, 0)
-        column, share = f"spend_{self.window_days:g}d", window_of(train) / self.window_days
+        rows, amount, weight = amounts_that_came(train, self.question, _ROWS, 0)
+        column, share = f"{self.question}_{self.window_days:g}d", window_of(train, self.question) / self.window_days
         expected = _kept_up(train.take(rows), column, share)
         ladder = Ladder.learn(np.nan_to_num(expected), amount, weight, np.array(self.levels, float))
-        until = int(train.label(SPEND).end.max())
+        until = int(train.label(self.question).end.max())
         return SpendRateModel(self.name, column, share, float(weight @ amount / weight.sum()), ladder, until)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpendRateModel:
-    """The share of the spend in ``column`` that is expected again, and ``centre`` for those of whom nothing is known."""
+    """The share of what ``column`` holds that is expected again, and ``centre`` for those of whom nothing is known."""
 
     name: str
     column: str
@@ -155,24 +158,26 @@ class CountTimesAmountModel:
         return _amount(examples, mean, self.centre, self.ladder, self.name, in_sample)
 
 
-def window_of(train: Examples) -> float:
-    """Return the length of the closed windows of spend, in days.
+def window_of(train: Examples, question: str = SPEND) -> float:
+    """Return the length of the closed windows of a question, in days.
 
     Raises
     ------
     NotEnoughDataError
         When none has closed.
     """
-    label = train.label(SPEND)
+    label = train.label(question)
     if not label.observed.any():
         raise NotEnoughDataError(
-            f"None of {len(label)} windows of spend has closed.", "At least one is needed.", "Use a shorter horizon or a longer history."
+            f"None of {len(label)} windows of {question} has closed.",
+            "At least one is needed.",
+            "Use a shorter horizon or a longer history.",
         )
     return float(np.median((label.end - train.keys.cutoff)[label.observed])) / DAY
 
 
 def _kept_up(examples: Examples, column: str, share: float) -> Floats:
-    """Return a share of the spend in a column (n), NaN where nothing is known of a key."""
+    """Return a share of what a column holds (n), NaN where nothing is known of a key."""
     spent = np.maximum(examples.table.column(column), 0.0) * share
     return np.where(np.isnan(examples.table.column("event_recency_days")), np.nan, spent)
 

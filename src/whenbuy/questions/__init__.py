@@ -6,7 +6,8 @@ from whenbuy.questions.amount import NextAmount
 from whenbuy.questions.category import NextClasses
 from whenbuy.questions.orders import OrderCount
 from whenbuy.questions.purchase import NextPurchase
+from whenbuy.questions.quantity import Quantity
 from whenbuy.questions.redemption import Redemption
 from whenbuy.questions.spend import Spend
 
-__all__ = ["NextAmount", "NextClasses", "NextPurchase", "OrderCount", "Redemption", "Spend"]
+__all__ = ["NextAmount", "NextClasses", "NextPurchase", "OrderCount", "Quantity", "Redemption", "Spend"]

@@ -23,6 +23,7 @@ from whenbuy.clean import (
     Rescale,
     Rule,
     ShiftClock,
+    StrangeRows,
     TestOrders,
     clean,
 )  # fmt: skip
@@ -52,6 +53,24 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "missing, last": (Missing("amount", "last"), Missing("category", "last", by="user_id")),
     "missing, line": (Missing("unit_price", "line", by="user_id"), Missing("amount", "line")),
+    "missing, interpolate": (Missing("unit_price", "interpolate"), Missing("amount", "interpolation", by="user_id")),
+    "missing, learned": (
+        Missing("amount", "mean", every_days=0.1), Missing("unit_price", "median", every_days=0.2),
+        Missing("category", "mode", every_days=0.1),
+        Missing("quantity", "mode", every_days=0.1), Missing("currency", "nearest", every_days=0.3),
+    ),
+    "missing, neighbours and models": (
+        Missing("unit_price", "nearest", every_days=0.1), Missing("amount", "knn", every_days=0.2, most=20, neighbours=2),
+        Missing("quantity", "model", every_days=0.3),
+    ),
+    "strange, forest": (
+        StrangeRows("isolation", ("amount", "quantity"), "remove", 0.2, 0.5, 12, 8, trees=3),
+        StrangeRows("isolation", action="flag", share=0.3, every_days=0.5, least=5, trees=2),
+    ),
+    "strange, density": (
+        StrangeRows("local", ("amount", "unit_price"), "clip", 0.3, 0.2, 30, 5, neighbours=3),
+        StrangeRows("local", ("dwell_s",), "remove", 0.2, 0.4, least=4, neighbours=2, kinds=("view", "click")),
+    ),
     "zscore": (Outliers("amount", "zscore", 1.0, least=3), Outliers("unit_price", "zscore", 1.0, "item_id", "clip", 3)),
     "iqr": (
         Outliers("amount", "iqr", 0.5, "user_id", "remove", 3), Outliers("quantity", "iqr", 0.1, least=2),

@@ -11,13 +11,16 @@ from polars.testing import assert_frame_equal
 
 from tests.unit.clean.logs import drawn, make, with_orders
 from tests.unit.clean.test_leak import RULES
-from whenbuy.clean import TYPES, Duplicates, Impossible, TestOrders, clean, replay
+from whenbuy.clean import TYPES, Duplicates, Impossible, TestOrders, clean, put_back, replay
 from whenbuy.core.codec import decode, encode
 from whenbuy.core.errors import EmptyError, UsageError
 from whenbuy.core.log import ORDERS, EventLog
 
 
-@pytest.mark.parametrize("name", ["default", "everything", "impossible", "missing, line", "clock back", "clock ahead"])
+@pytest.mark.parametrize(
+    "name",
+    ["default", "everything", "impossible", "missing, line", "missing, interpolate", "strange, density", "clock back", "clock ahead"],
+)
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), late=st.booleans())
 def test_clean_then_replay_everything_is_the_log_as_it_came(name: str, seed: int, late: bool) -> None:
@@ -54,6 +57,23 @@ def test_a_part_can_be_put_back(seed: int, data: st.DataObject) -> None:
     restored = replay(cleaned, rule).log
     assert len(restored) == len(cleaned.history.log) + again - gone
     assert_frame_equal(restored.frame(), replay(cleaned, part).log.frame(), check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["default", "everything", "missing, interpolate"])
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), late=st.booleans())
+def test_rule_after_rule_put_back_is_all_put_back(name: str, seed: int, late: bool) -> None:
+    log = drawn(seed, late=late)
+    cleaned = clean(log, RULES[name])
+    left = cleaned
+    while len(left.quarantine):
+        rule = left.quarantine["rule"][0]
+        before, left = left, put_back(left, rule)
+        assert not left.quarantine["rule"].eq(rule).any()
+        gone = before.quarantine.filter(pl.col("done") == "removed").height - left.quarantine.filter(pl.col("done") == "removed").height
+        added = before.quarantine.filter(pl.col("done") == "added").height - left.quarantine.filter(pl.col("done") == "added").height
+        assert len(left.history.log) == len(before.history.log) + gone - added
+    assert_frame_equal(left.history.log.frame().select(log.frame().columns), log.frame(), check_exact=True)
 
 
 def orders(log: EventLog) -> list[int]:

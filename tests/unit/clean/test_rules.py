@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tests.unit.clean.logs import HOUR, START, drawn, make
@@ -20,8 +23,10 @@ from whenbuy.clean import (
     Rescale,
     Rule,
     ShiftClock,
+    StrangeRows,
     TestOrders,
     clean,
+    replay,
 )  # fmt: skip
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import EmptyError, SettingsError
@@ -206,6 +211,66 @@ def test_missing_cells_are_filled_from_the_past() -> None:
     assert values(ran(rows, Missing("category", "last", by="user_id")).history.log, "category") == [None, "x", "x", "y", "y"]
     assert values(ran(rows, Missing("category", "constant", "none")).history.log, "category") == ["none", "x", "none", "y", "none"]
     assert dict(ran(rows, Missing("amount", "last")).report.rules[0].facts) == {"cells of amount that stay empty": 1}
+
+
+DAY_S = 86_400.0
+"""Seconds of a day; START lies ten hours into one, so these rows fall into terms of one day each."""
+
+
+@pytest.mark.parametrize(
+    ("how", "filled"), [("mean", 4.0), ("median", 3.0), ("mode", 2.0), ("nearest", 9.0), ("knn", 9.0), ("model", 9.8)],
+)  # fmt: skip
+def test_a_fill_learns_from_what_was_known_before_its_day(how: str, filled: float) -> None:
+    known = [(2, 1), (2, 1), (3, 1.5), (4, 2), (9, 4.5)]
+    rows = [bought("a", DAY_S * t, v, item_id="i", unit_price=p) for t, (v, p) in enumerate(known)]
+    rows += [bought("b", DAY_S * 10, None, unit_price=4.9), bought("c", DAY_S * 10, 1000.0, unit_price=4.9)]
+    fill = Missing("amount", how, every_days=1, neighbours=1 if how == "knn" else 5)
+    found = ran(rows, fill)
+    new = found.history.log.frame().filter(user_id="b")["amount"][0]
+    assert new == pytest.approx(filled, abs=1.5 if how == "model" else 0.006)  # the thousand of the same day teaches nothing
+    assert found.quarantine.select("done", "column", "original").rows() == [("changed", "amount", None)]
+    assert "was filled" in found.quarantine["reason"][0]
+    first = ran([bought("b", 0, None, unit_price=1.0)], fill)
+    assert values(first.history.log, "amount") == [None]
+    assert dict(first.report.rules[0].facts) == {"cells of amount that stay empty": 1}
+
+
+def test_names_are_filled_by_the_commonest_or_the_nearest() -> None:
+    told = [("web", 1), ("app", 50), ("web", 2)]
+    rows = [bought("a", DAY_S * t, v, channel=c) for t, (c, v) in enumerate(told)] + [bought("b", DAY_S * 5, 48, channel=None)]
+    assert values(ran(rows, Missing("channel", "mode", every_days=1)).history.log, "channel")[-1] == "web"
+    assert values(ran(rows, Missing("channel", "nearest", every_days=1)).history.log, "channel")[-1] == "app"
+    with pytest.raises(SettingsError, match="holds names"):
+        Missing("channel", "mean")
+
+
+def test_interpolation_waits_for_the_later_value_and_counts_from_then_on() -> None:
+    told = [(0, 10), (1, None), (4, 18), (5, None)]
+    cleaned = ran([bought("a", t, v, item_id="i") for t, v in told], Missing("amount", "interpolate"))
+    log = cleaned.history.log
+    assert values(log, "amount") == [10, 12, 18]
+    assert ((log.time - START) // 1_000_000).tolist() == [0, 1, 4]
+    assert ((log.known_at - START) // 1_000_000).tolist() == [0, 4, 4]  # the filled cell is known with the value after it
+    waits = cleaned.quarantine.filter(done="removed")
+    assert waits["reason"].to_list() == ["its amount is missing and waits for the next value of its item"]
+
+
+@pytest.mark.parametrize("method", ["isolation", "local"])
+def test_a_strange_row_is_flagged_clipped_or_taken_out(method: str) -> None:
+    rng = np.random.default_rng(0)
+    usual = [bought("a", DAY_S * t / 8, 10 + rng.random(), quantity=1 + t % 3) for t in range(80)]
+    rows = [*usual, bought("b", DAY_S * 15, 500.0, quantity=40), bought("c", DAY_S * 15, 10.5, quantity=2)]
+    rule = StrangeRows(method, ("amount", "quantity"), every_days=1, least=20, share=0.1, neighbours=10)
+    flagged = ran(rows, rule)
+    assert values(flagged.history.log, "strange")[-2:] == [1, 0]
+    assert len(flagged.history.log) == len(rows)
+    taken = ran(rows, replace(rule, action="remove"))
+    assert taken.quarantine.filter(user_id="b")["done"].to_list() == ["removed"]
+    assert "unlike those known before" in taken.quarantine["reason"][0]
+    clipped = ran(rows, replace(rule, action="clip"))
+    at = clipped.history.log.frame().filter(user_id="b").select("amount", "quantity").row(0)
+    assert (10 < at[0] <= 11, at[1]) == (True, 3)
+    assert len(replay(clipped).log.frame().filter(amount=500.0)) == 1
 
 
 @pytest.mark.parametrize("method", ["zscore", "iqr"])

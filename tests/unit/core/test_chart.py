@@ -40,6 +40,35 @@ CHARTS = {
         pl.DataFrame({"day": WEEKS, "orders": [3.0, 4.0, 2.5, 2.4], "part": ["counted"] * 2 + ["expected"] * 2}), "orders"
     ),
     "activity": lambda: chart.activity(pl.DataFrame({"day": WEEKS, "events": [5, 0, 7, 1]}), "week", "events"),
+    "activities": lambda: chart.activities(
+        {"view": pl.DataFrame({"day": WEEKS, "events": [5, 0, 7, 1]}), "x" * 90: pl.DataFrame({"day": WEEKS, "events": [1, 0, 2, 1]})},
+        "week",
+    ),
+    "spread": lambda: chart.spread(
+        pl.DataFrame({"low": [0.0, 5], "high": [5.0, 10], "orders": [3, 1]}), "amount (EUR)", "orders", "amounts"
+    ),
+    "habit": lambda: chart.habit(
+        pl.DataFrame({"name": ["Mon", "Tue"], "orders": [0.3, 0.7], "visits": [0.5, 0.5]}), "share of orders", ["Mon", "Tue"], "weekdays"
+    ),
+    "habit of orders alone": lambda: chart.habit(pl.DataFrame({"name": ["0"], "orders": [1.0]}), "share of orders", ["0"], "hours"),
+    "monthly": lambda: chart.monthly(pl.DataFrame({"day": [date(2017, 11, 1), date(2017, 12, 1)], "rate": [1.5, 2.5]}), "a day", "months"),
+    "by cutoff": lambda: chart.by_cutoff(
+        pl.DataFrame(
+            {"day": WEEKS, "ours": [0.8] * 4, "low": [0.7, None, 0.7, 0.7], "high": [0.9, None, 0.9, 0.9], "floor": [0.75, 0.8, None, 0.7]}
+        ),
+        "weeks",
+        1.0,
+    ),
+    "one cutoff": lambda: chart.by_cutoff(
+        pl.DataFrame({"day": WEEKS[:1], "ours": [0.8], "low": [0.8], "high": [0.8], "floor": [0.8]}), "one week"
+    ),
+    "ranges": lambda: chart.ranges(
+        pl.DataFrame({"user_id": ["a", "b"], "low": [1.0, 2], "middle": [2.0, 3], "high": [5.0, 9], "mean": [2.5, 4]}), "amount"
+    ),
+    "chances": lambda: chart.chances(pl.DataFrame({"user_id": ["a", "b"], "probability": [0.0, 1.0]}), "chance"),
+    "classes": lambda: chart.classes(
+        pl.DataFrame({"user_id": ["a", "a", "b", "b"], "class": ["tea", "x" * 90] * 2, "probability": [0.0, 1.0, 0.5, 0.2]}), "classes"
+    ),
     "one day": lambda: chart.activity(pl.DataFrame({"day": WEEKS[:1], "events": [5]}), "day", "events"),
     "reliability": lambda: chart.reliability(
         pl.DataFrame({"mean_probability": [0.1, 0.8], "share_bought": [0.2, 0.7], "low": [0.1, 0.5], "high": [0.3, 0.9], "n": [9, 40]}),
@@ -95,6 +124,7 @@ def test_the_inks_read_on_both_backgrounds() -> None:
     for ink in (chart.INK, *chart.LINES):
         assert contrast(ink, "#ffffff") >= 4.5
         assert contrast(ink, "#111111") >= 3.5
+    assert all(contrast(chart.PEN, ground) >= 4.5 for ground in chart.PAPER)
 
 
 def test_the_zone_of_the_machine_moves_nothing() -> None:
@@ -109,6 +139,15 @@ def test_the_zone_of_the_machine_moves_nothing() -> None:
         capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
     assert run.stdout == chart.svg(CHARTS["activity"]())
+
+
+@pytest.mark.parametrize("name", ["chances", "ranges", "classes"])
+def test_customers_and_classes_cannot_leave_their_text(name: str) -> None:
+    rows = pl.DataFrame({"user_id": EVIL, "class": EVIL[::-1], "probability": 0.5, "low": 1.0, "middle": 2.0, "high": 3.0, "mean": 2.0})
+    root = ElementTree.fromstring(chart.svg(getattr(chart, name)(rows, "chance")))
+    assert {element.tag.partition("}")[2] for element in root.iter()} <= DRAWN
+    said = {"".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")}
+    assert "<script>alert(1)</script>" in said
 
 
 def contrast(one: str, other: str) -> float:

@@ -175,7 +175,7 @@ def test_rows_that_cannot_be_are_set_aside_with_the_reason() -> None:
     understood(found)
     assert dict(found.rejects.frame.select("row", "reason").rows()) == {
         2: "time is empty", 3: "time is not a time", 4: "time is not between 1970 and 2200", 5: "time is in the future", 6: "kind is empty",
-        7: "user_id cannot be a name (a NUL character, or too long)", 8: "user_id cannot be a name (a NUL character, or too long)",
+        7: "user_id cannot be a name (a control character, or too long)", 8: "user_id cannot be a name (a control character, or too long)",
         10: "amount is not a number", 11: "amount is beyond all bounds", 12: "time is not between 1970 and 2200",
     }  # fmt: skip
     assert json.loads(found.rejects.frame.filter(row=8)["raw"][0])["user_id"] == long
@@ -307,3 +307,103 @@ def test_bytes_and_lists_are_no_ids_and_no_times() -> None:
     assert found.history.log.frame()["user_id"].to_list() == ["a", None]
     with pytest.raises(EmptyError, match="time is not a time"):
         read(frame, columns={"user_id": "user_id", "time": "list"}, now=NOW)
+
+
+# ------------------------------------------------------------------------------------------------ a stranger's retail export
+
+HEADERS = {
+    "German": "Rechnungsnr;Artikelnr;Bezeichnung;Menge;Rechnungsdatum;Einzelpreis;Kundennr;Land",
+    "French": "No facture;Code produit;Désignation;Quantité;Date facture;Prix unitaire;Code client;Pays",
+    "Spanish": "Número factura;Código producto;Descripción;Cantidad;Fecha factura;Precio unitario;Código cliente;País",
+    "Portuguese": "Nota Fiscal;Código do produto;Descrição;Qtde;Data da venda;Preço unitário;Cód. cliente;País",
+    "Chinese": "订单编号;商品编码;商品名称;数量;订单日期;单价;客户编号;国家",
+}
+
+
+@pytest.mark.parametrize("language", HEADERS)
+def test_a_retail_export_in_any_language_needs_no_edit(language: str, tmp_path: Path) -> None:
+    """Semicolons, decimal commas, the day first, a quarter without a customer, cancellations by a letter and a minus."""
+    lines = [HEADERS[language]]
+    for i in range(400):
+        cancelled = i % 40 == 7
+        number, who = ("C" if cancelled else "") + str(536365 + i // 4), "" if i % 4 == 0 else f"{17850 + i % 31}.0"
+        written = (
+            number,
+            f"8512{i % 10}A",
+            f'"ROT; ""GROSS"" {i % 9}"',
+            str(-2 if cancelled else 3),
+            f"{1 + i // 16:02d}.03.2011 08:26",
+            "2,55",
+            who,
+            "X",
+        )
+        lines.append(";".join(written))
+    path = tmp_path / "export.csv"
+    path.write_bytes(("\r\n".join(lines) + "\r\n").encode({"German": "cp1252", "Chinese": "gb18030"}.get(language, "utf-8")))
+    found = read(path, now=NOW)
+    log = found.history.log
+    assert set(found.mapping.columns) == {"user_id", "time", "order_id", "item_id", "quantity", "unit_price"}
+    assert (len(log), len(found.rejects), log.count("refund"), log.count("purchase")) == (400, 0, 10, 390)
+    frame = log.frame()
+    assert frame["user_id"].null_count() == 100
+    assert frame["amount"].unique().sort().to_list() == [5.1, 7.65]
+    assert found.history.clock.show(log.start) == "2011-03-01 08:26"
+    assert found.mapping.confidence("source", "cancelled") == 0.9
+    assert read(path, now=NOW, cancelled="").history.log.count("refund") == 10  # the minus says so as well
+
+
+def test_cancelled_orders_are_told_by_their_letter_alone() -> None:
+    told = [(f"{'C' if i % 10 == 3 else ''}{1000 + i}", f"k{i % 5}", f"2011-03-{1 + i % 28:02d}", 3) for i in range(60)]
+    table = pl.DataFrame(told, schema=["InvoiceNo", "CustomerID", "InvoiceDate", "Quantity"], orient="row")
+    found = read(table, now=NOW)
+    assert found.history.log.count("refund") == 6
+    assert found.mapping.confidence("source", "cancelled") == 0.6
+    assert 'cancelled = "C"' in found.mapping.toml()
+    assert read(table, now=NOW, cancelled="").history.log.count("refund") == 0
+    other = table.with_columns(pl.col("InvoiceNo").str.replace("C", "X"))
+    assert read(other, now=NOW).history.log.count("refund") == 0  # X says nothing
+
+
+def test_days_of_a_workbook_are_times_where_their_name_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("customer;date;amount\na;44927,5;3\nb;44928,3541666667;4\na;44929;5\n")
+    found = read(tmp_path / "x.csv", timezone="Europe/Berlin", now=datetime(2024, 1, 1, tzinfo=UTC))
+    shown = [found.history.clock.show(int(at)) for at in np.sort(found.history.log.time)]
+    assert shown == ["2023-01-01 12:00", "2023-01-02 08:30", "2023-01-03"]
+    assert 0.85 < found.mapping.confidence("columns", "time") < 0.95
+    table = pl.DataFrame({"customer": ["a", "b"], "date": [44927.5, 44928.25], "amount": [1, 2]})
+    assert read(table, now=NOW_2024).history.clock.show(read(table, now=NOW_2024).history.log.start) == "2023-01-01 12:00"
+    with pytest.raises(ColumnError, match="when it happened"):
+        read(table.rename({"date": "thing"}), now=NOW_2024)  # numbers alone do not say that they are days
+
+
+NOW_2024 = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_a_missing_column_names_the_option_that_says_it() -> None:
+    with pytest.raises(ColumnError, match=r"--column user_id='?who'?"):
+        read(pl.DataFrame({"who": ["a"], "note": ["b"], "day": ["2017-01-01"]}), now=NOW)
+
+
+def test_one_escape_does_not_refuse_a_file_its_row_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_bytes(b"user_id,time,event,text\na,2017-01-01,view,x\n\x1bb,2017-01-02,view,y\nc,2017-01-03,view,z\x1b[0m\n")
+    found = read(tmp_path / "e.csv", now=NOW)
+    assert found.history.log.frame().sort("time").select("user_id", "text").rows() == [("a", "x"), ("c", "z[0m")]
+    assert found.rejects.frame.select("row", "reason").rows() == [(2, "user_id cannot be a name (a control character, or too long)")]
+
+
+def test_keys_that_come_late_in_json_lines_are_not_lost(tmp_path: Path) -> None:
+    early = '{"user_id": "a", "time": "2017-01-01T10:00:00", "event": "view", "page": "' + "x" * 200 + '"}\n'
+    late = '{"user_id": "b", "time": "2017-01-02T10:00:00", "event": "purchase", "amount": 9.5, "coupon": "SPRING"}\n'
+    (tmp_path / "e.jsonl").write_text(early * 2000 + late)
+    found = read(tmp_path / "e.jsonl", now=NOW)
+    last = found.history.log.frame().filter(user_id="b").row(0, named=True)
+    assert (last["kind"], last["amount"], last["offer_id"]) == ("purchase", 9.5, "SPRING")
+
+
+def test_dates_with_small_numbers_only_are_told_by_which_number_changes() -> None:
+    told = [f"{month}/{day}/2017" for month in (3, 4) for day in range(1, 13)]
+    found = read(pl.DataFrame({"user_id": ["a"] * 24, "date": told}), now=NOW)
+    assert found.history.clock.show(found.history.log.start) == "2017-03-01"
+    firsts = [f"01/{month:02d}/2017" for month in range(1, 12)]
+    months = read(pl.DataFrame({"user_id": ["a"] * 11, "date": firsts}), now=NOW).history
+    assert months.clock.show(int(months.log.time.max())) == "2017-11-01"

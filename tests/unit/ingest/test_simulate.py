@@ -22,6 +22,9 @@ from whenbuy.ingest.simulated.renewal import expect, renewal, survive
 SHOP = "2bffe97a98a93aa0d10f59d788780deaabfec7ee125219e55eaaaed57802b44d"
 RETAILROCKET = "01644eed8d6cf439b6a05e39fd2fc07cbedbd751c9207bcade87320d15593bec"
 
+DRIFT = "a66eb63ef072570b0b8390cbb2f03bc71f583e5e89993a14c17d4c7745784ce0"
+PROMOTION = "47334c56631e113bd0f6e02b072686ecd8907ec1082308fdffec6fb5d0fb4779"
+
 
 @pytest.fixture(scope="module")
 def shop() -> SimulatedShop:
@@ -42,7 +45,9 @@ def owner(shop: SimulatedShop) -> np.ndarray:
 
 def test_the_laws_are_frozen() -> None:
     """Whoever changes shop.toml changes these hashes knowingly: scores on the old shop cannot be compared with scores on the new one."""
-    assert FROZEN == {"shop": SHOP, "retailrocket": RETAILROCKET}
+    assert FROZEN == {"shop": SHOP, "retailrocket": RETAILROCKET, "drift": DRIFT, "promotion": PROMOTION}
+    assert Parameters.frozen("drift").sha256 == DRIFT
+    assert Parameters.frozen("promotion").sha256 == PROMOTION
     assert Parameters.frozen().sha256 == SHOP
     assert Parameters.frozen("retailrocket").sha256 == RETAILROCKET
 

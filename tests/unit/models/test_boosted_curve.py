@@ -13,7 +13,7 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import ColumnError, LeakError, NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.models import boosted_curve, trees
-from whenbuy.models.boosted_curve import Binned, DirectHorizons, joined, monotone, spread
+from whenbuy.models.boosted_curve import DirectHorizons, joined, monotone, spread
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
 
@@ -141,15 +141,6 @@ def test_rows_that_weigh_nothing_say_nothing():
     assert np.allclose(weighed.share, alone.share)
 
 
-def test_one_table_in_bins_serves_as_well_as_one_for_each_target():
-    made = drawn(n=1500, reach=14.0, cutoffs=(100,))
-    binned = Binned(made.table.values, FEW, 1.0)
-    for days in (1.0, 7.0):
-        target = boosted_curve._Target.of(made, days)
-        alone = FEW.grow(made.table.values, target.bought)
-        assert binned.grow(target, FEW.trees).raw(made.table.values).tolist() == alone.raw(made.table.values).tolist()
-
-
 @both
 def test_the_chances_are_those_of_the_trees_in_their_chain(learner):
     made = drawn(n=900, reach=28.0, cutoffs=(100,))
@@ -246,7 +237,7 @@ def test_nothing_watched_and_nobody_at_all_are_said():
 
 
 def test_settings_that_make_no_sense_are_refused():
-    for wrong in ({"horizons": 0}, {"further": 1.5}, {"sample": 0.0}, {"max_rows": 0}):
+    for wrong in ({"horizons": 0}, {"further": 1.5}, {"max_rows": 0}):
         with pytest.raises(UsageError):
             DirectHorizons(GRID, **wrong)
     with pytest.raises(UsageError, match="poisson"):

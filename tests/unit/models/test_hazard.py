@@ -73,7 +73,7 @@ def test_person_periods_equal_a_slow_loop(step, reach, cutoffs):
     assert bought.tolist() == [told for _, _, told in loop]
     rows, k = (np.array([line[i] for line in loop]) for i in (0, 1))
     one_by_one = [model.terms.matrix(made.silence(np.array([step * at]), np.array([row])))[0] for row, at in zip(rows, k, strict=True)]
-    assert matrix.tolist() == np.array(one_by_one).tolist()
+    assert matrix.tolist() == np.array(one_by_one, np.float32).tolist()
     assert 0 < bought.sum() < len(bought)
 
 

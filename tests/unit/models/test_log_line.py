@@ -9,8 +9,9 @@ from sklearn.linear_model import TweedieRegressor
 from tests.unit.models.purchase_examples import stored
 from tests.unit.models.spenders import shop
 from whenbuy.core.examples import Table
-from whenbuy.models import log_line, terms
-from whenbuy.models.log_line import TYPES, LogLine, fit_line
+from whenbuy.models import newton, terms
+from whenbuy.models.log_line import TYPES, LogLine
+from whenbuy.models.newton import Tweedie, fit_line
 
 
 def made(n=3000, seed=0):
@@ -24,7 +25,7 @@ def made(n=3000, seed=0):
 def test_the_weights_are_those_of_scikit_learn(power):
     matrix, target, weight = made()
     target = target / np.average(target, weights=weight)
-    found, score = fit_line(matrix, target, weight, power, 0.01)
+    found, score = fit_line(matrix, Tweedie(target, weight / weight.sum(), power), 0.01)
     theirs = TweedieRegressor(power=power, alpha=0.01, link="log", tol=1e-8, max_iter=1000).fit(matrix, target, sample_weight=weight)
     assert found == pytest.approx(np.append(theirs.coef_, theirs.intercept_), abs=2e-4)
     assert score == pytest.approx(matrix @ found[:-1] + found[-1])
@@ -32,9 +33,9 @@ def test_the_weights_are_those_of_scikit_learn(power):
 
 def test_the_rows_from_which_the_curvature_is_taken_do_not_move_the_answer(monkeypatch):
     matrix, target, weight = made()
-    whole = fit_line(matrix, target / target.mean(), weight, 1.3, 0.01)[0]
-    monkeypatch.setattr(log_line, "_CURVED", 300)
-    assert fit_line(matrix, target / target.mean(), weight, 1.3, 0.01)[0] == pytest.approx(whole, abs=2e-3)
+    whole = fit_line(matrix, Tweedie(target / target.mean(), weight / weight.sum(), 1.3), 0.01)[0]
+    monkeypatch.setattr(newton, "_CURVED", 300)
+    assert fit_line(matrix, Tweedie(target / target.mean(), weight / weight.sum(), 1.3), 0.01)[0] == pytest.approx(whole, abs=2e-3)
 
 
 def test_it_is_level_in_training_and_in_the_unit_of_the_target():

@@ -12,7 +12,7 @@ from whenbuy.core.arrays import DAY, Codes, Floats, Instants, Ints
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import UsageError
 from whenbuy.core.profile import Profile
-from whenbuy.ingest.simulated.parameters import Calendar, Parameters
+from whenbuy.ingest.simulated.parameters import Calendar, Parameters, Promotion
 
 HOUR: Final = DAY // 24
 BEYOND_DAYS: Final = 800
@@ -31,7 +31,8 @@ class ShopTime:
     start
         The instant at which both begin.
     passed
-        Shop days since the start at each full hour (classes x hours + 1).
+        Shop days since the start at each full hour (clocks x hours + 1): one clock per price class, and behind them, where the shop tries a
+        personal promotion, one per price class for those who get it.
     price
         Price level times what a campaign leaves of it, per day since the start (days).
     campaign
@@ -53,10 +54,17 @@ class ShopTime:
         of_year = _day_of_year(instants)
         campaign, discount = _campaigns(calendar, of_year)
         level = np.asarray(calendar.price_levels)[np.searchsorted(calendar.price_days, of_year, side="right") - 1]
-        price = level * (1 - discount)
+        price, pace = level * (1 - discount), np.ones(len(instants))
+        if parameters.drift is not None:
+            after = np.arange(len(instants)) >= parameters.drift.day
+            price, pace = price * np.where(after, parameters.drift.price, 1.0), np.where(after, parameters.drift.pace, 1.0)
         wave = 1 + calendar.year_amplitude * np.cos(2 * np.pi * (of_year - calendar.year_peak_day) / 365.25)
-        everybody = np.asarray(calendar.weekdays)[weekday] * wave * np.where(campaign >= 0, calendar.campaign_notice, 1.0)
+        everybody = np.asarray(calendar.weekdays)[weekday] * wave * np.where(campaign >= 0, calendar.campaign_notice, 1.0) * pace
         daily = everybody[None, :] * price[None, :] ** -np.asarray(parameters.people.price_elasticities)[:, None]
+        if (trial := parameters.promotion) is not None:
+            runs = np.zeros(len(instants), bool)
+            runs[trial.day : trial.day + trial.length_days] = True
+            daily = np.vstack([daily, daily * np.where(runs[None, :], boosts(parameters, trial)[:, None], 1.0)])
         hourly = np.repeat(daily, 24, axis=1) * np.tile(np.asarray(calendar.hours) / 24, len(instants))[None, :]
         return cls(start, np.hstack([np.zeros((len(hourly), 1)), np.cumsum(hourly, axis=1)]), price, campaign)
 
@@ -91,6 +99,11 @@ class ShopTime:
     def day(self, instants: Instants) -> Ints:
         """Return the day since the start in which each instant lies (n)."""
         return (instants - self.start) // DAY
+
+
+def boosts(parameters: Parameters, promotion: Promotion) -> Floats:
+    """Return by how much a promotion quickens the purchases of each price class (classes): notice × (1 - discount) ** -elasticity."""
+    return promotion.notice * (1 - promotion.discount) ** -np.asarray(parameters.people.price_elasticities)
 
 
 def offers(parameters: Parameters, days: int) -> Profile | None:

@@ -16,6 +16,8 @@ from whenbuy.core.errors import DamagedError, SettingsError, UsageError
 FROZEN: Final[Mapping[str, str]] = {
     "shop": "2bffe97a98a93aa0d10f59d788780deaabfec7ee125219e55eaaaed57802b44d",
     "retailrocket": "01644eed8d6cf439b6a05e39fd2fc07cbedbd751c9207bcade87320d15593bec",
+    "drift": "a66eb63ef072570b0b8390cbb2f03bc71f583e5e89993a14c17d4c7745784ce0",
+    "promotion": "47334c56631e113bd0f6e02b072686ecd8907ec1082308fdffec6fb5d0fb4779",
 }
 """The sha256 of each set of values in shop.toml (see Parameters.sha256). Whoever changes a value changes it here too, knowingly."""
 
@@ -169,10 +171,52 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """A change of the world on a stated day.
+
+    From then on people buy and look ``pace`` times as often, prices are ``price`` times as high, and sessions come through the channels by
+    other shares (web, app, phone).
+    """
+
+    day: int
+    pace: float
+    price: float
+    channels: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _above_zero("drift", self, ("pace", "price"))
+        _shares("drift", self, ("channels",))
+        _lengths("drift.channels", self.channels, 3)
+        if self.day < 0 or abs(sum(self.channels) - 1) > 1e-9:
+            raise SettingsError(f"drift.day is {self.day}, drift.channels sum to {sum(self.channels):g}.", "From 0 on; shares sum to 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A personal promotion: a ``share`` of those who came before ``day``, drawn by lot, gets ``discount`` off for ``length_days``.
+
+    Beside its price it is noticed: intensity grows by ``notice``. Who gets it is told so at its first instant (an event ``shown``).
+    """
+
+    day: int
+    length_days: int
+    discount: float
+    notice: float
+    share: float
+
+    def __post_init__(self) -> None:
+        _above_zero("promotion", self, ("day", "length_days", "notice"))
+        _shares("promotion", self, ("discount", "share"))
+        if self.discount >= 1:
+            raise SettingsError(f"promotion.discount is {self.discount:g}.", "It is below 1.", "Give another value.")
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything that makes one shop differ from another.
 
-    Change single values with ``dataclasses.replace``: a shop with other parameters has another hash.
+    Change single values with ``dataclasses.replace``: a shop with other parameters has another hash. A drift and a personal promotion are
+    absent from most shops.
     """
 
     calendar: Calendar
@@ -181,6 +225,8 @@ class Parameters:
     basket: Basket
     afterwards: Afterwards
     faults: Faults
+    drift: Drift | None = None
+    promotion: Promotion | None = None
 
     @classmethod
     def of(cls, tables: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -195,8 +241,9 @@ class Parameters:
             "calendar": Calendar, "people": Population, "assortment": Assortment, "basket": Basket,
             "afterwards": Afterwards, "faults": Faults,
         }  # fmt: skip
+        further = {"drift": Drift, "promotion": Promotion}
         made: dict[str, Any] = {}
-        for name, part in parts.items():
+        for name, part in {**parts, **{name: part for name, part in further.items() if name in tables}}.items():
             given, known = dict(tables.get(name, {})), {field.name for field in fields(part)}
             if given.keys() != known:
                 raise SettingsError(
@@ -209,7 +256,10 @@ class Parameters:
 
     @classmethod
     def frozen(cls, name: str = "shop") -> Self:
-        """Return a set of parameters of the frozen file: "shop", or "retailrocket" for the size of that data set.
+        """Return a set of parameters of the frozen file.
+
+        "shop"; "retailrocket" for the size of that data set; "drift" and "promotion" for the shop in which the world changes, or in which a
+        personal promotion is tried by lot.
 
         Raises
         ------
@@ -223,7 +273,7 @@ class Parameters:
         text = resources.files("whenbuy.ingest.simulated").joinpath("shop.toml").read_text(encoding="utf-8")
         tables = tomllib.loads(text)
         changed = tables[name] if name != "shop" else {}
-        found = cls.of({part: values | changed.get(part, {}) for part, values in tables["shop"].items()})
+        found = cls.of({part: tables["shop"].get(part, {}) | changed.get(part, {}) for part in {**tables["shop"], **changed}})
         if found.sha256 != FROZEN[name]:
             raise DamagedError(
                 f"The parameters of the simulated shop {name!r} have the sha256 {found.sha256}.",
@@ -235,7 +285,8 @@ class Parameters:
     @property
     def sha256(self) -> str:
         """The hash of all values: two shops with the same one follow the same laws."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        told = {part: values for part, values in asdict(self).items() if values is not None}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _lengths(name: str, values: tuple[object, ...], wanted: int) -> None:

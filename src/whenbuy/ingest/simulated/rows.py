@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from whenbuy.core.arrays import DAY, MISSING, Codes, Floats, Instants, Ints
+from whenbuy.core.arrays import DAY, MISSING, Bools, Codes, Floats, Instants, Ints
+from whenbuy.core.clock import Clock
 from whenbuy.core.log import KINDS, SCALES
 from whenbuy.ingest.simulated.calendar import ShopTime
 from whenbuy.ingest.simulated.parameters import Parameters
@@ -35,6 +36,7 @@ TEXTS: Final = (
 
 ABSENT: Final[dict[str, tuple[type, int]]] = {
     "order_id": (np.int32, -1), "session_id": (np.int32, -1), "item_id": (np.int32, -1), "channel": (np.int32, -1), "text": (np.int32, -1),
+    "offer_id": (np.int32, -1),
     "unit_price": (np.int64, MISSING), "quantity": (np.int64, MISSING), "amount": (np.int64, MISSING),
     "dwell_s": (np.int64, MISSING), "rating": (np.int64, MISSING), "orders": (np.int64, 0), "may_be_late": (np.bool_, False),
 }  # fmt: skip
@@ -92,23 +94,44 @@ class Till:
         first, second = self.people["first_category"].to_numpy(), self.people["second_category"].to_numpy()
         return self.catalogue.pick(first[user], second[user], self.parameters, self.rng)
 
-    def price(self, item: Codes, instant: Instants) -> Ints:
-        """Return the price in cents of each item at each instant (n): its own times the level of the day less the campaign's discount."""
-        return np.round(100 * self.catalogue.price[item] * self.time.price[self.time.day(instant)]).astype(np.int64)
+    def price(self, item: Codes, instant: Instants, user: Ints) -> Ints:
+        """Return the price in cents of each item at each instant for each user (n): its own times the level of the day less discounts."""
+        level = self.time.price[self.time.day(instant)]
+        if (trial := self.parameters.promotion) is not None:
+            level = level * np.where(self.promoted(user, instant), 1 - trial.discount, 1.0)
+        return np.round(100 * self.catalogue.price[item] * level).astype(np.int64)
+
+    def promoted(self, user: Ints, instant: Instants) -> Bools:
+        """Return whether each user has the personal promotion at each instant (n)."""
+        trial = self.parameters.promotion
+        people = len(self.people)
+        if trial is None:
+            return np.zeros(len(user), bool)
+        day, known = self.time.day(instant), user < people  # the others are machines
+        mine = known & self.people["promoted"].to_numpy()[np.where(known, user, 0)]
+        return np.asarray(mine & (day >= trial.day) & (day < trial.day + trial.length_days))
+
+    def shown(self) -> list[Rows]:
+        """Return the rows that tell of the personal promotion, one per user who gets it, at its first instant."""
+        if (trial := self.parameters.promotion) is None:
+            return []
+        user = np.flatnonzero(self.people["promoted"].to_numpy())
+        first = np.full(len(user), self.time.start + trial.day * DAY, np.int64)
+        return [self._rows("shown", user, first) | {"offer_id": np.zeros(len(user), np.int32)}]
 
     def views(self, user: Ints, instant: Instants, session: Ints, item: Codes) -> Rows:
         """Return view rows."""
         basket = self.parameters.basket
         dwell = basket.dwell_median_s * np.exp(basket.dwell_spread * self.rng.normal(0, 1, len(user)))
         return self._rows("view", user, instant) | {
-            "session_id": session.astype(np.int32), "item_id": item, "unit_price": self.price(item, instant),
+            "session_id": session.astype(np.int32), "item_id": item, "unit_price": self.price(item, instant, user),
             "dwell_s": np.round(dwell * SCALES["dwell_s"]).astype(np.int64),
         }  # fmt: skip
 
     def carts(self, user: Ints, instant: Instants, session: Ints, item: Codes) -> Rows:
         """Return cart rows."""
         return self._rows("cart", user, instant) | {
-            "session_id": session.astype(np.int32), "item_id": item, "unit_price": self.price(item, instant),
+            "session_id": session.astype(np.int32), "item_id": item, "unit_price": self.price(item, instant, user),
             "may_be_late": np.ones(len(user), bool),
         }  # fmt: skip
 
@@ -121,11 +144,12 @@ class Till:
         item = self.item(user)
         level = np.log(self.people["quantity_level"].to_numpy()[user])
         quantity = np.maximum(np.round(np.exp(level + basket.quantity_spread_lines * rng.normal(0, 1, len(user)))), 1).astype(np.int64)
-        price = self.price(item, bought)
+        price = self.price(item, bought, user)
         purchases = self._rows("purchase", user, bought) | {
             "order_id": order.astype(np.int32), "session_id": order.astype(np.int32), "item_id": item, "unit_price": price,
             "quantity": SCALES["quantity"] * quantity, "amount": price * quantity,
             "orders": np.concatenate([[1], order[1:] != order[:-1]]).astype(np.int64)[: len(order)],
+            "offer_id": np.where(self.promoted(user, bought), 0, -1).astype(np.int32),
         }  # fmt: skip
         looked, carted = self._before(user, bought)
         seen = np.repeat(np.arange(len(order)), 1 + rng.poisson(basket.views_per_line - 1, len(order)))
@@ -200,6 +224,9 @@ def lose(rows: Rows, sessions: int, parameters: Parameters, rng: np.random.Gener
     channel = rng.choice(len(CHANNELS), sessions, p=(0.55, 0.38, 0.07)).astype(np.int32)
     inside = rows["session_id"] >= 0
     rows["channel"][inside] = channel[rows["session_id"][inside]]
+    if (drift := parameters.drift) is not None:
+        after = inside & (rows["time"] >= Clock().instant(parameters.calendar.start) + drift.day * DAY)
+        rows["channel"][after] = rng.choice(len(CHANNELS), sessions, p=drift.channels)[rows["session_id"][after]]
     rows["channel"][rng.uniform(0, 1, n) < faults.channel_missing] = -1
     rows["item_id"][rng.uniform(0, 1, n) < faults.item_missing] = -1
     rows["unit_price"][rng.uniform(0, 1, n) < faults.price_missing] = MISSING

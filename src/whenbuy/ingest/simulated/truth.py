@@ -16,6 +16,8 @@ truth does not read the cart. Stand at midnights (UTC), as forecasts do.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from scipy.special import gammaln
@@ -24,27 +26,59 @@ from whenbuy.core.arrays import DAY, Floats, Instants, Ints
 from whenbuy.core.errors import UsageError
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.keys import Keys
-from whenbuy.ingest.simulated.calendar import ShopTime
-from whenbuy.ingest.simulated.parameters import Parameters
-from whenbuy.ingest.simulated.people import Points, moments, price_classes
+from whenbuy.ingest.simulated.calendar import ShopTime, boosts
+from whenbuy.ingest.simulated.parameters import Parameters, Promotion
+from whenbuy.ingest.simulated.people import Points, clocks, moments, price_classes
 from whenbuy.ingest.simulated.posterior import LEAVINGS, latent_curves, posterior_curves, signs
 from whenbuy.ingest.simulated.renewal import renewal
 
 _CHUNK = 8_192
 
 
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """Whose curve is asked: as it was, or as if everybody got a personal promotion at her cutoff, or nobody did.
+
+    Parameters
+    ----------
+    promoted
+        None: as it was. True: everybody gets the promotion from her cutoff on. False: nobody gets one from then on.
+    promotion
+        Which one.
+    """
+
+    promoted: bool | None
+    promotion: Promotion | None = None
+
+    def shop_days(
+        self, cutoff: Instants, days: Floats, who: Ints, people: pl.DataFrame, parameters: Parameters, time: ShopTime,
+    ) -> tuple[Floats, Floats]:  # fmt: skip
+        """Return the shop time at each cutoff (n) and how much passes until each day after it (n x d).
+
+        The past ran by each user's own clock. What lies ahead runs by the clock without promotions, and faster by the promotion's boost
+        while that lasts: intensity × notice × (1 - discount) ** -elasticity, the law by which the shop itself draws.
+        """
+        own, base = clocks(people, parameters)[who], price_classes(people, parameters)[who]
+        now, ahead = _shop_days(cutoff, days, own if self.promoted is None else base, time)
+        if self.promoted and self.promotion is not None:
+            boost = boosts(parameters, self.promotion)[base]
+            _, quick = _shop_days(cutoff, np.minimum(days, self.promotion.length_days), base, time)
+            ahead = ahead + (boost[:, None] - 1) * quick
+        return (now if self.promoted is None else time.of_instants(cutoff, own)), ahead
+
+
 def posterior_truth(
     keys: Keys, grid_days: Floats, user: Ints, people: pl.DataFrame, parameters: Parameters, time: ShopTime,
-    purchases: Points, visits: Points,
+    purchases: Points, visits: Points, ahead_of: WhatIf | None = None,
 ) -> TimeToEvent:  # fmt: skip
     """Return the best forecast that anybody could give; ``user`` says which row of ``people`` each key is (n)."""
     law, tables = parameters.people, renewal(parameters.people.gap_shapes)
-    price_class = price_classes(people, parameters)
-    born = time.of_instants(moments(people, "born"), price_class)
+    clock, what_if = clocks(people, parameters), ahead_of or WhatIf(None)
+    born = time.of_instants(moments(people, "born"), clock)
     seen = (
         born, people["buys_at_once"].to_numpy().astype(np.int64),
-        purchases.offsets, purchases.time, time.of_instants(purchases.time, price_class[purchases.owner()]),
-        visits.offsets, visits.time, time.of_instants(visits.time, price_class[visits.owner()]),
+        purchases.offsets, purchases.time, time.of_instants(purchases.time, clock[purchases.owner()]),
+        visits.offsets, visits.time, time.of_instants(visits.time, clock[visits.owner()]),
     )  # fmt: skip
     nodes, weights = np.polynomial.legendre.leggauss(LEAVINGS)
     laws = (
@@ -61,7 +95,7 @@ def posterior_truth(
     for start in range(0, len(keys), _CHUNK):
         part = slice(start, start + _CHUNK)
         cutoff, who = keys.cutoff[part], user[part]
-        now, ahead = _shop_days(cutoff, fine, price_class[who], time)
+        now, ahead = what_if.shop_days(cutoff, fine, who, people, parameters, time)
         past = signs(who, cutoff, *seen)
         bought, counted = posterior_curves(past, now - born[who], ahead, *laws)
         buys[part], counts[part] = bought[:, asked], counted[:, asked]
@@ -70,18 +104,19 @@ def posterior_truth(
 
 def latent_truth(
     keys: Keys, grid_days: Floats, user: Ints, people: pl.DataFrame, parameters: Parameters, time: ShopTime, purchases: Points,
+    ahead_of: WhatIf | None = None,
 ) -> TimeToEvent:  # fmt: skip
     """Return the curve given each user's own rate, gap shape and the moment she leaves."""
-    tables, price_class = renewal(parameters.people.gap_shapes), price_classes(people, parameters)
+    tables, clock = renewal(parameters.people.gap_shapes), clocks(people, parameters)
     none = Points(np.zeros(len(people) + 1, np.int64), np.empty(0, np.int64))
-    born = time.of_instants(moments(people, "born"), price_class)
+    born = time.of_instants(moments(people, "born"), clock)
     past = signs(
         user, keys.cutoff, born, people["buys_at_once"].to_numpy().astype(np.int64),
-        purchases.offsets, purchases.time, time.of_instants(purchases.time, price_class[purchases.owner()]),
+        purchases.offsets, purchases.time, time.of_instants(purchases.time, clock[purchases.owner()]),
         none.offsets, none.time, np.empty(0),
     )  # fmt: skip
-    now, ahead = _shop_days(keys.cutoff, grid_days, price_class[user], time)
-    left = time.of_instants(moments(people, "left"), price_class)[user]
+    now, ahead = (ahead_of or WhatIf(None)).shop_days(keys.cutoff, grid_days, user, people, parameters, time)
+    left = time.of_instants(moments(people, "left"), clock)[user]
     shape = people["gaps"].cast(pl.Enum(parameters.people.gap_names)).to_physical().to_numpy().astype(np.int64)
     buys, counts = latent_curves(
         now - born[user] - past[:, 2], left - now, ahead, people["rate"].to_numpy()[user], shape[user],
@@ -115,11 +150,11 @@ def people_of(keys: Keys, people: pl.DataFrame) -> Ints:
     return user
 
 
-def _shop_days(cutoff: Instants, days: Floats, price_class: Ints, time: ShopTime) -> tuple[Floats, Floats]:
+def _shop_days(cutoff: Instants, days: Floats, clock: Ints, time: ShopTime) -> tuple[Floats, Floats]:
     """Return the shop time at each cutoff (n) and how much passes until each day after it (n x d)."""
-    now = time.of_instants(cutoff, price_class)
+    now = time.of_instants(cutoff, clock)
     later = cutoff[:, None] + np.round(days * DAY).astype(np.int64)[None, :]
-    return now, time.of_instants(later, price_class[:, None]) - now[:, None]
+    return now, time.of_instants(later, clock[:, None]) - now[:, None]
 
 
 def _fine_days(grid_days: Floats) -> tuple[Floats, Ints]:

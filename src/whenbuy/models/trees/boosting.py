@@ -9,6 +9,7 @@ from typing import Final
 
 from whenbuy.core.errors import UsageError
 from whenbuy.models.trees.arrays import MOST_STEPS, Link, Trees
+from whenbuy.models.trees.binned import Binned
 from whenbuy.models.trees.lightgbm_text import read_text
 from whenbuy.models.trees.training import Numbers, Objective, Rows, constant, rows_of, teachable, train, within
 
@@ -33,6 +34,8 @@ class Boosting:
         Training rows in a leaf, at least.
     feature_fraction
         Share of the columns that a tree may ask about.
+    row_fraction
+        Share of the rows that each tree is grown on.
     l2
         Ridge on the scores of the leaves.
     power
@@ -42,7 +45,7 @@ class Boosting:
     patience
         Where there is a validation part: trees without a better score on it after which growing stops.
     seed
-        Chooses the columns of each tree.
+        Chooses the columns and rows of each tree.
     """
 
     objective: Objective = "binary"
@@ -51,6 +54,7 @@ class Boosting:
     leaves: int = 12
     min_leaf: int = 50
     feature_fraction: float = 0.3
+    row_fraction: float = 1.0
     l2: float = 1.0
     power: float = 1.3
     level: float = 0.5
@@ -65,6 +69,7 @@ class Boosting:
             leaves=(2, MOST_STEPS),
             min_leaf=(1, 2**31 - 1),
             feature_fraction=(1e-9, 1),
+            row_fraction=(1e-9, 1),
             l2=(0, 1e300),
             power=(1, 1.999),
             level=(1e-9, 1 - 1e-9),
@@ -79,7 +84,7 @@ class Boosting:
 
     def grow(
         self,
-        values: Numbers,
+        values: Numbers | Binned,
         target: Numbers,
         weight: Numbers | None = None,
         start: Numbers | None = None,
@@ -94,7 +99,7 @@ class Boosting:
         Parameters
         ----------
         values
-            n x f, read as float32; NaN where missing.
+            n x f, read as float32; NaN where missing. What was binned before is not binned again.
         target
             What came true (n).
         weight
@@ -114,11 +119,11 @@ class Boosting:
         rows = self._on(after, rows_of(self.objective, values, target, weight, start))
         if not teachable(self.objective, rows, self.min_leaf):
             base = 0.0 if rows.start is not None else self._raw(constant(self.objective, rows, self.level))
-            grown = Trees.constant(base, rows.values.shape[1], self.link)
+            grown = Trees.constant(base, rows.width, self.link)
         else:
             watched = None if valid is None else self._on(after, rows_of(self.objective, *valid))
             text = train(self.objective, self._options(), rows, self.trees, watched, self.patience)
-            grown = read_text(text, rows.values.shape[1], self.link)
+            grown = read_text(text, rows.width, self.link)
         return grown if after is None else after.then(grown)
 
     def _on(self, after: Trees | None, rows: Rows) -> Rows:
@@ -132,7 +137,7 @@ class Boosting:
                 "Go on with the objective with which it began.",
             )
         kept = after.raw(rows.values)
-        return Rows(rows.values, rows.target, rows.weight, kept if rows.start is None else kept + rows.start)
+        return Rows(rows.binned, rows.target, rows.weight, kept if rows.start is None else kept + rows.start)
 
     def _raw(self, answer: float) -> float:
         if self.link == "logistic":
@@ -145,6 +150,8 @@ class Boosting:
             "num_leaves": self.leaves,
             "min_data_in_leaf": self.min_leaf,
             "feature_fraction": self.feature_fraction,
+            "bagging_fraction": self.row_fraction,
+            "bagging_freq": int(self.row_fraction < 1),
             "lambda_l2": self.l2,
             "tweedie_variance_power": self.power,
             "alpha": self.level,

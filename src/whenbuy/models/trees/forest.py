@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
+from whenbuy.core.arrays import Floats
 from whenbuy.core.errors import UsageError
 from whenbuy.models.trees.arrays import MOST_STEPS, Trees
+from whenbuy.models.trees.binned import Binned
 from whenbuy.models.trees.lightgbm_text import read_text
 from whenbuy.models.trees.training import Numbers, constant, rows_of, teachable, train, within
+
+_LEAST: Final = 1e-3
+"""A leaf weighs at least this share of what its least number of rows weigh on average: LightGBM tells rows by their weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Forest:
     leaves
         Leaves of a tree, at most.
     min_leaf
-        Training rows in a leaf, at least.
+        Training rows in a leaf, at least. Where they have weights a leaf also has a thousandth of what so many rows weigh on average:
+        rows that weigh next to nothing make no leaf of their own.
     feature_fraction
         Share of the columns among which each node chooses.
     row_fraction
@@ -61,7 +67,7 @@ class Forest:
 
     def grow(
         self,
-        values: Numbers,
+        values: Numbers | Binned,
         target: Numbers,
         weight: Numbers | None = None,
         start: None = None,
@@ -92,10 +98,15 @@ class Forest:
         rows = rows_of(self.objective, values, target, weight, None)
         mean = constant(self.objective, rows, 0.5)
         if not teachable(self.objective, rows, self.min_leaf):
-            return Trees.constant(mean, rows.values.shape[1])
-        grown = read_text(train("l2", self._options(), rows, self.trees), rows.values.shape[1], "identity")
+            return Trees.constant(mean, rows.width)
+        options = self._options() | {"min_sum_hessian_in_leaf": self._least(rows.weight)}
+        grown = read_text(train("l2", options, rows, self.trees), rows.width, "identity")
         value = np.clip(grown.value, 0.0, 1.0) if self.objective == "binary" else grown.value
         return replace(grown, value=value, base=mean * (1 - len(grown) / self.trees), divisor=float(self.trees))  # no split: the mean
+
+    def _least(self, weight: Floats | None) -> float:
+        """Return the least weight of a leaf."""
+        return _LEAST * self.min_leaf * (1.0 if weight is None else float(weight.mean()))
 
     def _options(self) -> dict[str, float | str]:
         return {
@@ -105,6 +116,5 @@ class Forest:
             "feature_fraction_bynode": self.feature_fraction,
             "num_leaves": self.leaves,
             "min_data_in_leaf": self.min_leaf,
-            "min_sum_hessian_in_leaf": 0.0,
             "seed": self.seed,
         }

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from whenbuy.core.arrays import Bools, Floats, Singles
 from whenbuy.core.errors import UsageError
 from whenbuy.models.trees.arrays import MOST_COLUMNS
+from whenbuy.models.trees.binned import Binned
 
 Objective = Literal["binary", "poisson", "tweedie", "l1", "l2", "quantile"]
 Numbers = npt.NDArray[np.floating] | npt.NDArray[np.integer] | Bools
 
-_FIXED: Final = {"deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
+_FIXED: Final = {"deterministic": True, "force_col_wise": True, "num_threads": 1, "verbosity": -1, "feature_pre_filter": False}
 _NAMES: Final = {"l1": "regression_l1", "l2": "regression"}
 _LOGARITHM: Final = ("poisson", "tweedie")
 LEAST_MEAN: Final = 1e-300
@@ -27,7 +28,7 @@ LEAST_MEAN: Final = 1e-300
 class Rows:
     """What trees learn from: values (n x f, NaN where missing), target, weight or None, and the score to start from or None (n each)."""
 
-    values: Singles
+    binned: Binned
     target: Floats
     weight: Floats | None
     start: Floats | None
@@ -35,8 +36,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.target)
 
+    @property
+    def values(self) -> Singles:
+        """The values of the rows (n x f)."""
+        return self.binned.values
 
-def rows_of(objective: Objective, values: Numbers, target: Numbers, weight: Numbers | None, start: Numbers | None) -> Rows:
+    @property
+    def width(self) -> int:
+        """The number of columns f."""
+        return int(self.binned.table.shape[1])
+
+
+def rows_of(objective: Objective, values: Numbers | Binned, target: Numbers, weight: Numbers | None, start: Numbers | None) -> Rows:
     """Return the rows that weigh something, checked.
 
     Raises
@@ -44,22 +55,25 @@ def rows_of(objective: Objective, values: Numbers, target: Numbers, weight: Numb
     UsageError
         When the shapes do not fit, or a target, weight or start is not what the objective can learn from.
     """
-    table = np.ascontiguousarray(values, np.float32)
+    known = isinstance(values, Binned)
+    binned = values if isinstance(values, Binned) else Binned(np.ascontiguousarray(values, np.float32))
+    table = binned.table
     if table.ndim != 2 or table.shape[1] > MOST_COLUMNS:
         raise UsageError(f"Values have shape {table.shape}.", f"Trees learn from rows of at most {MOST_COLUMNS:,} columns.", "Give fewer.")
-    goal, kept = _column("target", target, len(table)), np.ones(len(table), bool)
+    count = len(binned)
+    goal, kept = _column("target", target, count), np.ones(count, bool)
     if weight is not None:
-        kept = _column("weight", weight, len(table)) > 0
+        kept = _column("weight", weight, count) > 0
         if (np.asarray(weight, np.float64) < 0).any():
             raise UsageError("A weight is negative.", "Weights say how much a row counts.", "Give 0 to leave a row out.")
     if objective == "binary" and not np.isin(goal, (0.0, 1.0)).all():
         raise UsageError("A target of two classes holds other numbers than 0 and 1.", "1 says that it happened.", "Give 0 and 1.")
     if objective in _LOGARITHM and (goal < 0).any():
         raise UsageError(f"A target of {objective} is negative.", "Counts and amounts start at 0.", "Give numbers of 0 or more.")
-    parts = [None if part is None else _column(name, part, len(table)) for name, part in (("weight", weight), ("start", start))]
+    parts = [None if part is None else _column(name, part, count) for name, part in (("weight", weight), ("start", start))]
     if kept.all():
-        return Rows(table, goal, *parts)
-    return Rows(table[kept], goal[kept], *(None if part is None else part[kept] for part in parts))
+        return Rows(binned, goal, *parts)
+    return Rows(binned.take(kept) if known else Binned(table[kept]), goal[kept], *(None if part is None else part[kept] for part in parts))
 
 
 def _column(name: str, numbers: Numbers, count: int) -> Floats:
@@ -75,10 +89,7 @@ def _column(name: str, numbers: Numbers, count: int) -> Floats:
 
 def teachable(objective: Objective, rows: Rows, min_leaf: int) -> bool:
     """Return whether a tree can split these rows at all: enough of them, that differ, towards targets that differ."""
-    if len(rows) < 2 * min_leaf or not rows.values.shape[1]:
-        return False
-    first = rows.values[0]
-    if not ((rows.values != first) & ~(np.isnan(rows.values) & np.isnan(first))).any():
+    if len(rows) < 2 * min_leaf or not rows.width or not rows.binned.differ:
         return False
     if objective in _LOGARITHM and not rows.target.any():
         return False
@@ -102,17 +113,31 @@ def constant(objective: Objective, rows: Rows, level: float) -> float:
 
 
 def train(objective: Objective, options: Mapping[str, Any], rows: Rows, trees: int, valid: Rows | None = None, patience: int = 1) -> str:
-    """Return LightGBM's text of the trees that the rows teach, up to the best one on the validation rows where there are some."""
+    """Return LightGBM's text of the trees that the rows teach, up to the best one on the validation rows where there are some.
+
+    Raises
+    ------
+    UsageError
+        When LightGBM refuses the rows: their weights are so uneven that it cannot tell rows by them.
+    """
     import lightgbm
 
     settings = {**_FIXED, "objective": _NAMES.get(objective, objective), **options}
-    data = lightgbm.Dataset(rows.values, rows.target, weight=rows.weight, init_score=rows.start, params=settings)
+    data = rows.binned.data(rows.target, rows.weight, rows.start)
     watched: Sequence[Any] = []
     calls: list[Any] = []
     if valid is not None and len(valid):
-        watched = [data.create_valid(valid.values, valid.target, weight=valid.weight, init_score=valid.start, params=settings)]
+        watched = [data.create_valid(valid.values, valid.target, weight=valid.weight, init_score=valid.start, params=data.params)]
         calls = [lightgbm.early_stopping(patience, verbose=False)]
-    booster = lightgbm.train(settings, data, trees, valid_sets=list(watched), callbacks=calls)
+    try:
+        booster = lightgbm.train(settings, data, trees, valid_sets=list(watched), callbacks=calls)
+    except lightgbm.basic.LightGBMError as error:
+        low, high = (1.0, 1.0) if rows.weight is None else (float(rows.weight.min()), float(rows.weight.max()))
+        raise UsageError(
+            f"No tree could be grown from {len(rows):,} rows that weigh from {low:g} to {high:g} ({error}).",
+            "Rows are told by their weight.",
+            "Give weights that are less uneven, or 0 to leave rows out.",
+        ) from error
     return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
 

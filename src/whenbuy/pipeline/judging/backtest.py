@@ -9,17 +9,12 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import Floats
-from whenbuy.core.examples import Labels, Table
+from whenbuy.core.examples import Labels
 from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
-from whenbuy.evaluate import weak_spots as spots
-from whenbuy.evaluate.probability import logloss
 from whenbuy.evaluate.scores import Comparison, compare
-from whenbuy.evaluate.slices import slices
 from whenbuy.features import Feature, Features
-from whenbuy.pipeline.judging.segments import portrait, segments
 from whenbuy.pipeline.judging.trial import WEEKS, Trial, headline
 from whenbuy.pipeline.learning.catalogue import floors
 from whenbuy.pipeline.learning.forecaster import Forecaster
@@ -71,8 +66,8 @@ class Backtest:
     def by_cutoff(self, names: Collection[str] = ()) -> pl.DataFrame:
         """Return the scores at each cutoff, those of the headline by default: ``as_of``, ``n`` and the columns of a comparison.
 
-        A forecast that ages, or weeks that are unlike the others, show here. ``ours_low`` to ``ours_high`` is the 95 % interval of our own
-        score over resampled users, ``low`` to ``high`` that of the difference to the floor.
+        All answers are scored. A forecast that ages, or weeks that are unlike the others, show here. ``ours_low`` to ``ours_high`` is the
+        95 % interval of our own score over resampled users, ``low`` to ``high`` that of the difference to the floor.
         """
         found = []
         for cutoff in self.cutoffs:
@@ -94,51 +89,6 @@ class Backtest:
             for bucket in np.array_split(np.argsort(chance, kind="stable"), min(BUCKETS, len(chance))):
                 rows.append((days, float(chance[bucket].mean()), float(came[bucket].mean()), len(bucket)))
         return pl.DataFrame(rows, ["horizon", "mean_probability", "share_bought", "n"], orient="row")
-
-    def slices(self, names: Collection[str] = (), attributes: Sequence[str] = ()) -> pl.DataFrame:
-        """Return our scores by segment (see ``segments``), each beside those of everybody else.
-
-        Parameters
-        ----------
-        names
-            The names of the scores; those of the headline by default, but for the calibration error: the bias says it better of few people.
-        attributes
-            Attributes of the users' profile by which people are told apart too.
-        """
-        found = segments(self.trial.history, self.trial.keys, attributes)
-        names = names or [name for name in self.headline if not name.startswith("ece")]
-        return slices(self.ours, self.labels, found, names, rounds=self.rounds, seed=self.seed)
-
-    def weak_spots(self, least: int = 100) -> pl.DataFrame:
-        """Return for whom the forecast is wrong: groups in plain words, where most goes wrong in sum first.
-
-        ``of`` says what is judged: the chance of the middle horizon against what came; its log-loss against the floor's; the mean amount of
-        the next order against the true one. The other columns are those of ``evaluate.weak_spots.frame``, and ``words``.
-
-        Parameters
-        ----------
-        least
-            The smallest number of forecasts in a group.
-        """
-        table, days = portrait(self.trial.history, self.trial.keys), sorted(self.ours.horizons)[len(self.ours.horizons) // 2]
-        label = self.labels["purchase"]
-        came = (label.observed & (label.value < days)).astype(float)
-        chance, floor = (answer.purchase.probability(days) for answer in (self.ours, self.floor))
-        judged = [
-            (f"chance to buy within {days:g} days", chance, came, ("promised", "came")),
-            (f"log-loss of {days:g} days against the floor's", logloss(came, floor), logloss(came, chance), ("the floor's", "ours")),
-        ]
-        if self.ours.amount is not None and "amount" in self.labels:
-            amount = self.labels["amount"]
-            spent = np.where(amount.observed, amount.value, np.nan)
-            judged.append(("amount of the next order", self.ours.amount.mean, spent, ("promised", "came")))
-        return pl.concat([self._spots(table, *each, least) for each in judged])
-
-    def _spots(self, table: Table, of: str, expected: Floats, found: Floats, words: tuple[str, str], least: int) -> pl.DataFrame:
-        users = self.trial.keys.code.astype(np.int64)
-        groups = spots.weak_spots(table, expected, found, users, least=least, rounds=self.rounds, seed=self.seed)
-        said = pl.Series("words", [group.says(*words) for group in groups], dtype=pl.String)
-        return spots.frame(groups).select(pl.lit(of).alias("of"), pl.all(), said)
 
 
 def backtest(
@@ -168,6 +118,6 @@ def backtest(
     ours = fit(known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, say=say)
     floor = fit(known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
     say(f"scoring {len(trial.keys):,} forecasts at {len(trial.cutoffs)} cutoffs")
-    labels = trial.labels(ours.models)
+    labels = trial.labels(ours)
     answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)
     return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, trial, rounds, seed)

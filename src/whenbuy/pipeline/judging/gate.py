@@ -19,7 +19,7 @@ from whenbuy.core.arrays import DAY, Instants
 from whenbuy.core.errors import GateError, WhenbuyError
 from whenbuy.core.history import History
 from whenbuy.evaluate.scores import Comparison, Duel, compare
-from whenbuy.pipeline.judging.trial import asked
+from whenbuy.pipeline.judging.trial import Trial, asked
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.forecaster import Choice, Forecaster
 from whenbuy.pipeline.learning.split import spread
@@ -157,7 +157,8 @@ def beside_champion(challenger: Forecaster, champion: Forecaster, history: Histo
         for duel in worse
     )
     unfair = "" if not any(found.weeks.learned) else " Only one of the two has learned from them."
-    return Verdict((*against, *told), () if worse else (f"Not worse than the champion on {_span(found, history)}.{unfair}",))
+    apart = _not_compared(challenger, champion, found.weeks.days)
+    return Verdict((*against, *told), (*apart, *(() if worse else (f"Not worse than the champion on {_span(found, history)}.{unfair}",))))
 
 
 def match(ours: Forecaster, theirs: Forecaster, history: History) -> Match | None:
@@ -170,9 +171,7 @@ def match(ours: Forecaster, theirs: Forecaster, history: History) -> Match | Non
         keys = keys.take(np.flatnonzero(spread(history.log.users.ids)[keys.code] < ROWS / len(keys)))
     if not len(keys):
         return None
-    past, future = history.before(keys), history.within(keys, found.days)
-    both = ours.models.keys() & theirs.models.keys()
-    truth = {question.name: question.label(past, future) for question in asked(both, found.days)}
+    truth = Trial(history, tuple(found.cutoffs.tolist()), found.days, keys).labels(ours, theirs)
     first, second = (each.answer(history, keys, in_sample=True) for each in (ours, theirs))
     horizons = [days for days in ours.horizons if days <= found.days]
     return Match(found, compare(first, second, truth, horizons, rounds=ROUNDS))
@@ -197,8 +196,24 @@ def _closed(history: History, since: int, days: float) -> Instants:
 
 def _deciding(found: Match) -> list[Duel]:
     """Return the scores that the gate looks at, one per answer; lower is better in all of them."""
-    names = (f"logloss_{found.weeks.days:g}d", "orders_rmse", "amount_rmse")
+    names = (
+        f"logloss_{found.weeks.days:g}d",
+        "orders_rmse",
+        "amount_rmse",
+        "spend_rmse",
+        "quantity_rmse",
+        "redemption_logloss",
+        "classes_logloss",
+    )
     return [duel for duel in found.comparison.rows if duel.name in names]
+
+
+def _not_compared(challenger: Forecaster, champion: Forecaster, days: float) -> tuple[str, ...]:
+    """Return which answers both give but to unlike questions, in a sentence; nothing where there is none."""
+    compared = {question.name for question in asked(days, challenger, champion)}
+    apart = [answer for answer in champion.models if answer in challenger.models and answer not in compared]
+    reason = "the two answer over other windows or about other classes, or the windows have not closed"
+    return (f"Not compared: {', '.join(apart)} ({reason}).",) if apart else ()
 
 
 def _span(found: Match, history: History) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ import polars as pl
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.history import History
-from whenbuy.evaluate.scores import compare
+from whenbuy.evaluate.scores import Duel, duels
 from whenbuy.pipeline.judging.trial import Learn, Trial, headline, only
 from whenbuy.pipeline.learning.learn import Say, fit, silent
 from whenbuy.pipeline.learning.split import spread
@@ -20,6 +21,57 @@ SHARES = (0.1, 0.25, 0.5)
 """Shares of the users that are learned from, beside all of them."""
 WEEKS = (8, 16, 32)
 """Weeks of history that are learned from, beside all of them."""
+
+
+Of = Literal["users", "weeks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A model that learned from less.
+
+    Parameters
+    ----------
+    of
+        Of what there was less.
+    size
+        How many of them it learned from.
+    scores
+        Its scores (``ours``) beside those of the model that learned from everything (``floor``); none where it could not learn.
+    note
+        Why it could not.
+    """
+
+    of: Of
+    size: int
+    scores: tuple[Duel, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """Models that learned from less, beside the one that learned from everything, all judged on the same forecasts."""
+
+    points: tuple[Point, ...]
+
+    def frame(self) -> pl.DataFrame:
+        """Return one row per point and score.
+
+        ``of`` ("users" or "weeks"), ``size`` (how many were learned from), ``name`` of the score, its ``value`` with the 95 % interval
+        ``low`` to ``high``, its value with ``everything``, the ``difference`` with ``difference_low`` and ``difference_high`` by the paired
+        bootstrap over users, the ``verdict`` ("worse": more data still helps) and a ``note`` where nothing could be learned.
+        """
+        rows: list[tuple[object, ...]] = []
+        for point in self.points:
+            for duel in point.scores:
+                numbers = duel.ours, duel.ours_low, duel.ours_high, duel.floor, duel.difference, duel.low, duel.high
+                rows.append((point.of, point.size, duel.name, *numbers, duel.verdict, duel.note))
+            if not point.scores:
+                rows.append((point.of, point.size, *(None,) * 9, point.note))
+        return pl.DataFrame(rows, _COLUMNS, orient="row").fill_nan(None)
+
+    def _repr_html_(self) -> str:
+        return self.frame()._repr_html_()
 
 
 def learning_curve(
@@ -35,13 +87,10 @@ def learning_curve(
     rounds: int = 500,
     seed: int = 0,
     say: Say = silent,
-) -> pl.DataFrame:
+) -> LearningCurve:
     """Return the scores of models that learned from less, beside those of the model that learned from everything.
 
-    Columns: ``of`` ("users" or "weeks"), ``size`` (how many were learned from), ``name`` of the score, its ``value`` with the 95 % interval
-    ``low`` to ``high``, its value with ``everything``, the ``difference`` with ``difference_low`` and ``difference_high`` by the paired
-    bootstrap over users, the ``verdict`` ("worse": more data still helps) and a ``note`` where nothing could be learned. All are judged on
-    the same forecasts. Fewer users are nested in more; with fewer weeks the older events are known to nobody, features included.
+    Fewer users are nested in more; with fewer weeks the older events are known to nobody, features included.
 
     Parameters
     ----------
@@ -81,23 +130,23 @@ def learning_curve(
     known, first = trial.history, trial.cutoffs[0]
     say("learning from everything")
     forecaster = learn(known, first)
-    best, labels = forecaster.answer(known, trial.keys), trial.labels(forecaster.models)
-    frames = [pl.DataFrame(schema=_COLUMNS)]
+    wanted = names or headline(forecaster.horizons)
+    best, points = trial.measured(forecaster, known, trial.labels(forecaster), wanted), list[Point]()
     for of, size, less, seen in _smaller(known, first, sorted(shares), sorted(history_weeks), seed):
         say(f"learning from {size:,} {of}")
         try:
-            told = learn(less, first).answer(seen, trial.keys)
+            model = learn(less, first)
         except NotEnoughDataError as error:
-            frames.append(pl.DataFrame([{"of": of, "size": size, "note": str(error)}], _COLUMNS))
+            points.append(Point(of, size, note=str(error)))
             continue
-        wanted = names or headline(forecaster.horizons)
-        frames.append(_rows(of, size, compare(told, best, labels, names=wanted, rounds=rounds, seed=seed).frame()))
-    return pl.concat(frames)
+        told = trial.measured(model, seen, trial.labels(model, forecaster), wanted)
+        points.append(Point(of, size, duels(told, best, trial.users, rounds, seed)))
+    return LearningCurve(tuple(points))
 
 
 def _smaller(
     known: History, first: int, shares: Sequence[float], weeks: Sequence[int], seed: int
-) -> Iterator[tuple[str, int, History, History]]:
+) -> Iterator[tuple[Of, int, History, History]]:
     """Yield what is learned from, how large it is, that history, and what is known when its model forecasts."""
     place = spread(known.log.users.ids, seed)
     for share in shares:
@@ -108,13 +157,6 @@ def _smaller(
         if since > known.log.start:
             recent = replace(known, log=known.log.take(np.flatnonzero(known.log.known_at >= since)))
             yield "weeks", count, recent, recent
-
-
-def _rows(of: str, size: int, frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select(
-        pl.lit(of).alias("of"), pl.lit(size, pl.Int64).alias("size"), "name", value="ours", low="ours_low", high="ours_high",
-        everything="floor", difference="difference", difference_low="low", difference_high="high", verdict="verdict", note="note",
-    )  # fmt: skip
 
 
 _COLUMNS = {

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from whenbuy.core.examples import Labels
 from whenbuy.core.history import History
-from whenbuy.core.outlook import Outlook
-from whenbuy.evaluate.answers import measures_of
 from whenbuy.evaluate.measure import Measure, pooled
-from whenbuy.evaluate.scores import duels
+from whenbuy.evaluate.scores import Duel, duels
 from whenbuy.pipeline.judging.harm import Harm, harms
 from whenbuy.pipeline.judging.trial import Learn, Trial, headline
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.learn import Say, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Harmed:
+    """What one fault does to a forecast: its scores with it (``ours``) beside those without it (``floor``)."""
+
+    name: str
+    level: str
+    scores: tuple[Duel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """How much worse a forecast becomes when the log has faults, one at a time."""
+
+    faults: tuple[Harmed, ...]
+
+    def frame(self) -> pl.DataFrame:
+        """Return one row per fault and score.
+
+        ``harm``, ``level``, ``name`` of the score, ``clean`` and ``harmed`` (its values), ``difference`` (harmed minus clean; of a score
+        that should be near its aim, of the distances to it) with its 95 % interval ``low`` to ``high`` by the paired bootstrap over users,
+        and the ``verdict`` on the harmed log ("worse", "better" or "no clear difference").
+        """
+        rows = [
+            (fault.name, fault.level, duel.name, duel.floor, duel.ours, duel.difference, duel.low, duel.high, duel.verdict)
+            for fault in self.faults
+            for duel in fault.scores
+        ]
+        return pl.DataFrame(rows, _COLUMNS, orient="row").fill_nan(None)
+
+    def _repr_html_(self) -> str:
+        return self.frame()._repr_html_()
 
 
 def stress(
@@ -31,13 +61,10 @@ def stress(
     rounds: int = 200,
     seed: int = 0,
     say: Say = silent,
-) -> pl.DataFrame:
+) -> Stress:
     """Return the scores of forecasts from a harmed log beside those from the log as it is; what came true is read from the latter.
 
-    Columns: ``harm``, ``level``, ``name`` of the score, ``clean`` and ``harmed`` (its values), ``difference`` (harmed minus clean; of a
-    score that should be near its aim, of the distances to it) with its 95 % interval ``low`` to ``high`` by the paired bootstrap over
-    users, and the ``verdict`` on the harmed log ("worse", "better" or "no clear difference"). Each fault is planted into everything known
-    before each cutoff; people stay who they are, with whatever is left of them.
+    Each fault is planted into everything known before each cutoff; people stay who they are, with whatever is left of them.
 
     Parameters
     ----------
@@ -58,22 +85,20 @@ def stress(
     seed
         Where chance starts.
     """
-    wanted, labels = names or headline(forecaster.horizons), trial.labels(forecaster.models)
+    wanted = names or headline(forecaster.horizons)
     read = (lambda history: history) if mend is None else mend
     past = [trial.history.cut(cutoff) for cutoff in trial.cutoffs]
-    users = np.concatenate([trial.keys.code[trial.at(cutoff)] for cutoff in trial.cutoffs]).astype(np.int64)
-    clean = _pooled([_told(forecaster, trial, labels, place, read(known), wanted) for place, known in enumerate(past)])
+    users = np.concatenate([trial.users[trial.at(cutoff)] for cutoff in trial.cutoffs])
+    clean = _told(trial, forecaster, [read(known) for known in past], wanted, forecaster)
     found = []
     for fault in faults or harms(trial.history.log):
         say(f"{fault.name}: {fault.level}")
         rng = np.random.default_rng(seed)
         harmed = [read(replace(known, log=fault(known.log, rng))) for known in past]
         answers = forecaster if learn is None else learn(harmed[0], trial.cutoffs[0])
-        told = _pooled([_told(answers, trial, labels, place, known, wanted) for place, known in enumerate(harmed)])
-        for duel in duels(told, clean, users, rounds, seed):
-            numbers = duel.floor, duel.ours, duel.difference, duel.low, duel.high
-            found.append((fault.name, fault.level, duel.name, *numbers, duel.verdict))
-    return pl.DataFrame(found, _COLUMNS, orient="row").fill_nan(None)
+        told = _told(trial, answers, harmed, wanted, forecaster)
+        found.append(Harmed(fault.name, fault.level, duels(told, clean, users, rounds, seed)))
+    return Stress(tuple(found))
 
 
 _COLUMNS = {
@@ -82,15 +107,9 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def _told(
-    forecaster: Forecaster, trial: Trial, labels: dict[str, Labels], place: int, known: History, names: Collection[str]
-) -> tuple[list[Measure], int]:
-    """Return the measures of the answers at one cutoff, from what is known then, and how many there are."""
-    rows = trial.at(trial.cutoffs[place])
-    outlook: Outlook = forecaster.answer(known, trial.keys.take(rows))
-    return measures_of(outlook, {name: label.take(rows) for name, label in labels.items()}, names=names), len(rows)
-
-
-def _pooled(parts: Sequence[tuple[list[Measure], int]]) -> list[Measure]:
-    sizes = [size for _, size in parts]
-    return [pooled(same, sizes) for same in zip(*(measures for measures, _ in parts), strict=True)]
+def _told(trial: Trial, answers: Forecaster, known: Sequence[History], names: Collection[str], beside: Forecaster) -> list[Measure]:
+    """Return the measures of the answers at every cutoff, from what is known then, as one set."""
+    labels, rows = trial.labels(answers, beside), [trial.at(cutoff) for cutoff in trial.cutoffs]
+    parts = [trial.measured(answers, history, labels, names, part) for history, part in zip(known, rows, strict=True)]
+    sizes = [len(part) for part in rows]
+    return [pooled(same, sizes) for same in zip(*parts, strict=True)]

@@ -12,10 +12,12 @@ from whenbuy.core.examples import Labels
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.question import Question
+from whenbuy.evaluate.answers import measures_of
+from whenbuy.evaluate.measure import Measure
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.split import rolling_origin, spread
-from whenbuy.questions import NextAmount, NextPurchase, OrderCount
+from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Quantity, Redemption, Spend
 
 Learn = Callable[[History, int], Forecaster]
 """Learns from what a history knew before an instant: ``fit`` with its settings."""
@@ -73,14 +75,41 @@ class Trial:
             keys = keys.take(np.flatnonzero(stays[keys.code]))
         return cls(known, tuple(cutoffs.tolist()), horizon_days, keys)
 
-    def labels(self, answers: Collection[str]) -> dict[str, Labels]:
-        """Return what came true (n), by question: of the next purchase and the orders always, of the other answers as they are named."""
+    def labels(self, *forecasters: Forecaster) -> dict[str, Labels]:
+        """Return what came true (n), by question: all that is asked of every one of these forecasters (see ``asked``)."""
         past, future = self.history.before(self.keys), self.history.within(self.keys, self.horizon_days)
-        return {question.name: question.label(past, future) for question in asked(answers, self.horizon_days)}
+        found = {}
+        for question in asked(self.horizon_days, *forecasters):
+            whole = question.horizon_days == self.horizon_days
+            found[question.name] = question.label(past, future if whole else self.history.within(self.keys, question.horizon_days))
+        return found
 
     def at(self, cutoff: int) -> Ints:
         """Return the rows of one cutoff."""
         return np.flatnonzero(self.keys.cutoff == cutoff).astype(np.int64)
+
+    def measured(
+        self, forecaster: Forecaster, known: History, labels: dict[str, Labels], names: Collection[str], rows: Ints | None = None
+    ) -> list[Measure]:
+        """Return the measures of what a forecaster answers about some of the rows (all, by default).
+
+        Parameters
+        ----------
+        known
+            What it is told: the trial's own history, or one in which events are missing or wrong.
+        labels
+            What came true of all rows.
+        names
+            The names of the measures wanted; all where there are none.
+        """
+        rows = np.arange(len(self.keys)) if rows is None else rows
+        outlook = forecaster.answer(known, self.keys.take(rows))
+        return measures_of(outlook, {name: label.take(rows) for name, label in labels.items()}, names=names)
+
+    @property
+    def users(self) -> Ints:
+        """The user of each row (n), for the bootstrap."""
+        return self.keys.code.astype(np.int64)
 
 
 def only(history: History, users: Bools) -> History:
@@ -90,15 +119,36 @@ def only(history: History, users: Bools) -> History:
     return replace(history, log=log.take(np.flatnonzero(keep)))
 
 
-def asked(answers: Collection[str], horizon_days: float) -> tuple[Question, ...]:
-    """Return the questions by which answers are judged."""
-    always: tuple[Question, ...] = (NextPurchase(horizon_days), OrderCount(horizon_days))
-    return (*always, NextAmount(horizon_days)) if "amount" in answers else always
+def asked(horizon_days: float, *forecasters: Forecaster) -> tuple[Question, ...]:
+    """Return the questions by which forecasters are judged: the next purchase and the orders always, and what else all of them answer.
+
+    An answer that looks over one window is judged over that window, where it is not longer than ``horizon_days`` and the same for all of
+    them; classes where all answer about the same ones.
+    """
+    first = forecasters[0]
+    questions: list[Question] = [NextPurchase(horizon_days), OrderCount(horizon_days)]
+    for name in first.models:
+        days = first.windows.get(name, horizon_days)
+        alike = all(name in one.models and one.windows.get(name, horizon_days) == days for one in forecasters)
+        if not alike or days > horizon_days:
+            continue
+        if name == "amount":
+            questions.append(NextAmount(days))
+        elif name == "spend":
+            questions.append(Spend(days))
+        elif name == "quantity":
+            questions.append(Quantity(days))
+        elif name == "redemption":
+            questions.append(Redemption(days))
+        elif name == "classes" and all(one.classes == first.classes for one in forecasters):
+            questions.append(NextClasses(days, first.classes))
+    return tuple(questions)
 
 
 def headline(horizons: Sequence[float]) -> tuple[str, ...]:
     """Return the names of the few scores that say how good a forecast is, where all of them would be too many to read or to compute."""
     middle, longest = sorted(horizons)[len(horizons) // 2], max(horizons)
     chance = tuple(f"{name}_{middle:g}d" for name in ("auc", "logloss", "ece", "bias"))
-    amounts = ("amount_rmse", "amount_mae", "amount_bias", "amount_coverage_80")
-    return (*chance, f"ibs_{longest:g}d", f"mae_{longest:g}d", "coverage_80", "orders_rmse", "orders_bias", *amounts)
+    amounts = tuple(f"{answer}_{name}" for answer in ("amount", "spend", "quantity") for name in ("rmse", "mae", "bias", "coverage_80"))
+    others = ("redemption_auc", "redemption_logloss", "redemption_bias", "classes_logloss", "classes_precision_at_3", "classes_bias")
+    return (*chance, f"ibs_{longest:g}d", f"mae_{longest:g}d", "coverage_80", "orders_rmse", "orders_bias", *amounts, *others)

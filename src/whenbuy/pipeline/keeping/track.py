@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -35,11 +35,11 @@ class Run:
     Parameters
     ----------
     question
-        What was asked.
+        What was done: the verb, with what changes its meaning.
     learner
-        The name of the learner.
+        What answers, by answer, as one text.
     settings
-        Its settings, as plain data.
+        The horizons, the sha256 of the shop's settings and these as TOML, and what was said on the command line, as plain data.
     seed
         Where chance started.
     data
@@ -56,6 +56,8 @@ class Run:
         How long it took.
     folder
         Where it was recorded; nowhere yet when absent. It does not belong to the content.
+    chosen
+        Which model answers, by answer; empty where nothing was chosen.
     """
 
     question: str
@@ -69,6 +71,7 @@ class Run:
     started: int
     seconds: float
     folder: Path | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -91,8 +94,17 @@ def recorded(runs: Path) -> list[Run]:
     DamagedError
         When a record cannot be read.
     """
-    found = [_read(file) for file in sorted(runs.glob(f"*/{FILE}"))]
-    return sorted(found, key=lambda run: (run.started, run.id))
+    return sorted((_read(runs / id / FILE) for id in ids(runs)), key=lambda run: (run.started, run.id))
+
+
+def ids(runs: Path) -> list[str]:
+    """Return the ids of all runs under a folder, by the second in which they started, the earliest first."""
+    return sorted(file.parent.name for file in runs.glob(f"*/{FILE}"))
+
+
+def moment(run: Run) -> datetime:
+    """Return when a run started, in UTC."""
+    return datetime.fromtimestamp(run.started / 1e6, UTC)
 
 
 def show(runs: Path, name: str) -> Run:
@@ -103,7 +115,7 @@ def show(runs: Path, name: str) -> Run:
     NotFoundError
         When none or more than one begins so.
     """
-    return _read(runs / pick([file.parent.name for file in runs.glob(f"*/{FILE}")], name, "runs") / FILE)
+    return _read(runs / pick(ids(runs), name, "runs") / FILE)
 
 
 def named(instant: int, digest: str) -> str:
@@ -183,7 +195,7 @@ def fingerprint(history: History) -> str:
 @functools.cache
 def code_version() -> str:
     """Return the version of whenbuy and the first letters of a sha256 over its source files: edited code is other code."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
         digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
@@ -219,7 +231,7 @@ def _json(run: Run) -> bytes:
     """Return a run as its file: plain JSON, null where a score has no value."""
     plain = {each.name: getattr(run, each.name) for each in fields(run) if each.name != "folder"}
     plain["scores"] = {name: [float(v) if math.isfinite(v) else None for v in values] for name, values in run.scores.items()}
-    plain["settings"] = dict(run.settings)
+    plain |= {"settings": dict(run.settings), "chosen": dict(run.chosen)}
     return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
 
 

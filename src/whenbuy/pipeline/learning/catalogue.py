@@ -14,9 +14,15 @@ from whenbuy.pipeline.learning.grid import Grid
 
 def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return the candidates for an answer, the floor first."""
-    return {"purchase": _curves, "orders": _counts, "amount": _amounts, "spend": _spend, "redemption": _redemption, "classes": _classes}[
-        answer
-    ](grid)
+    return {
+        "purchase": _curves,
+        "orders": _counts,
+        "amount": _amounts,
+        "spend": _spend,
+        "quantity": _quantity,
+        "redemption": _redemption,
+        "classes": _classes,
+    }[answer](grid)
 
 
 def _counters(grid: Grid) -> tuple[Learner[Any], ...]:
@@ -47,7 +53,8 @@ def _counts(grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.rolled_counts import RolledCounts
 
     days = grid.days
-    return (*_counters(grid), RolledCounts(days), Blend((BgNbd(days), RolledCounts(days))), BoostedCount(days))
+    near = (BoostedCount(days),) if grid.checked else ()  # its last rate goes on for ever: it is for horizons that it has seen
+    return (*_counters(grid), RolledCounts(days), Blend((BgNbd(days), RolledCounts(days))), *near)
 
 
 def _amounts(grid: Grid) -> tuple[Learner[Any], ...]:
@@ -67,6 +74,16 @@ def _spend(grid: Grid) -> tuple[Learner[Any], ...]:
     return (SpendRate(), BoostedAmount("spend"))
 
 
+def _quantity(grid: Grid) -> tuple[Learner[Any], ...]:
+    from whenbuy.models.boosted_amount import BoostedAmount
+    from whenbuy.models.spend import SpendRate
+    from whenbuy.models.trees.boosting import Boosting
+
+    del grid
+    mean, median = Boosting("tweedie", trees=60), Boosting("l1", trees=60, leaves=15)
+    return (SpendRate(question="quantity"), BoostedAmount("quantity", mean=mean, median=median, max_rows=40_000))
+
+
 def _redemption(grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.chance import BaseChance, TreesChance
     from whenbuy.models.trees.boosting import Boosting
@@ -80,7 +97,7 @@ def _classes(grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.class_model import ClassTrees
     from whenbuy.models.class_rates import ClassRate, OwnClassRate
 
-    return (ClassRate(grid.shortest), OwnClassRate(grid.shortest), ClassTrees(grid.shortest, most=600_000))
+    return (ClassRate(grid.shortest), OwnClassRate(grid.shortest), ClassTrees(grid.shortest))
 
 
 def floors(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:

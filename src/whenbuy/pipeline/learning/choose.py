@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -12,12 +12,12 @@ import numpy as np
 from whenbuy.core.arrays import Bools, Floats, Ints
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
-from whenbuy.core.forecast import Amount
+from whenbuy.core.forecast import Amount, Forecast
 from whenbuy.core.learner import Learner
 from whenbuy.evaluate.bootstrap import draws, interval
 from whenbuy.evaluate.measure import Measure, Sums
 from whenbuy.models.blend import Blend, blended, mixed_chances, mixed_numbers
-from whenbuy.models.calibrate import Calibration, outcomes
+from whenbuy.models.calibrate import Correction, best_correction, outcomes
 from whenbuy.models.conformal import Adjustment, conformal
 from whenbuy.pipeline.learning.forecaster import Choice
 
@@ -70,7 +70,7 @@ class Chosen:
     """What answers: the learner to fit on everything, how its chances or quantiles are corrected, and how all candidates fared."""
 
     learner: Learner[Any] | None
-    correction: Calibration | Adjustment | None
+    correction: Correction | Adjustment | None
     choices: tuple[Choice, ...]
     notes: tuple[str, ...]
 
@@ -105,6 +105,47 @@ class Budget:
         return time.process_time() - self.start > self.seconds
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What candidates said of the validation rows that are candidates in more than one place: they learn once.
+
+    Parameters
+    ----------
+    shared
+        These candidates.
+    known
+        Those of them that have learned, with their forecasts.
+    """
+
+    shared: tuple[Learner[Any], ...]
+    known: list[tuple[Learner[Any], Forecast]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tries: Iterable[Sequence[Learner[Any]]]) -> Told:
+        """Return what has to be kept while these lists of candidates are tried on the same rows."""
+        every = [one for listed in tries for learner in listed for one in (learner, *_members(learner))]
+        return cls(tuple(one for place, one in enumerate(every) if one in every[:place]))
+
+    def forecast(self, learner: Learner[Any], train: Examples, valid: Examples, *, in_sample: bool) -> Any:
+        """Return what a candidate that learns from some rows says of others; raises what it raises."""
+        for known, forecast in self.known:
+            if known == learner:
+                return forecast
+        if isinstance(learner, Blend):
+            parts = [self.forecast(member, train, valid, in_sample=in_sample) for member in learner.members]
+            share = np.array(learner.weights or (1.0,) * len(parts))
+            said: Any = blended(parts, (share / share.sum()).tolist(), learner.name)
+        else:
+            said = learner.fit(train).predict(valid, in_sample=in_sample)
+        if learner in self.shared:
+            self.known.append((learner, said))
+        return said
+
+
+def _members(learner: Learner[Any]) -> tuple[Learner[Any], ...]:
+    return learner.members if isinstance(learner, Blend) else ()
+
+
 def choose(
     answer: str,
     candidates: Sequence[Learner[Any]],
@@ -113,6 +154,7 @@ def choose(
     judge: Judge,
     *,
     budget: Budget,
+    told: Told | None = None,
     in_sample: bool = False,
     seed: int = 0,
     say: Say,
@@ -136,17 +178,20 @@ def choose(
         How to compare.
     budget
         Candidates whose turn comes after it is spent are left out, and that is said; the floor never is.
+    told
+        What candidates of other answers said of the same rows, where some are candidates here too.
     in_sample
         Whether the validation rows lie at cutoffs that were learned from (of other users).
     """
     tried: list[_Tried] = []
+    told = told or Told.of([candidates])
     for learner in candidates:
         if tried and budget.spent:
             left_out = f"Left out: the time budget of {budget.seconds:g} CPU seconds was spent."
             tried.append(_Tried(learner, Choice(answer, learner.name, judge.words, np.nan, note=left_out)))
             continue
         start = time.process_time()
-        tried.append(_try(answer, learner, train, valid, judge, in_sample=in_sample))
+        tried.append(_try(answer, learner, train, valid, judge, told, in_sample=in_sample))
         say(f"{answer}: {learner.name} scores {tried[-1].choice.value:.4g} after {time.process_time() - start:.1f} CPU seconds")
     able = [one for one in tried if not one.choice.note]
     scored = sorted((one for one in able if one.scored), key=lambda one: one.choice.value)
@@ -165,9 +210,9 @@ def choose(
     return _chosen(winner, _correction(answer, winner, valid, judge, halves), everybody, ())
 
 
-def _try(answer: str, learner: Learner[Any], train: Examples, valid: Examples, judge: Judge, *, in_sample: bool) -> _Tried:
+def _try(answer: str, learner: Learner[Any], train: Examples, valid: Examples, judge: Judge, known: Told, *, in_sample: bool) -> _Tried:
     try:
-        forecast = learner.fit(train).predict(valid, in_sample=in_sample)
+        forecast = known.forecast(learner, train, valid, in_sample=in_sample)
     except NotEnoughDataError as error:
         return _Tried(learner, Choice(answer, learner.name, judge.words, np.nan, note=str(error)))
     told = judge.told(forecast)
@@ -228,7 +273,7 @@ def _beside(one: _Tried, floor: _Tried, judge: Judge, users: Ints, seed: int) ->
     return replace(one, choice=replace(one.choice, low=low, high=high))
 
 
-def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | Adjustment | None:
+def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Correction | Adjustment | None:
     """Return how the quantiles of amounts are shifted so that they hold, or how chances are corrected; none where there is no need."""
     if winner.amount is None:
         return _calibration(winner, valid, judge, halves)
@@ -236,20 +281,12 @@ def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halv
     return conformal(winner.amount, label) if int(label.observed.sum()) >= _LEAST else None
 
 
-def _calibration(winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Calibration | None:
-    """Return the correction of the winner's chances where one learned on the earlier half helps on the later one."""
+def _calibration(winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Correction | None:
+    """Return the correction of the winner's chances that helps most on the later half, learned on the earlier one; none where none does."""
     if not judge.days or not judge.whole:
         return None
     came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, judge.days)
-
-    def learned(rows: Ints) -> Calibration:
-        return Calibration.learn(judge.days, winner.told[rows], came[rows], seen[rows])
-
-    first, second = halves
-    as_told, corrected = winner.told[second], learned(first).chances(winner.told[second])
-    if not judge.measure(corrected, second).value() < judge.measure(as_told, second).value():
-        return None
-    return learned(np.concatenate(halves))
+    return best_correction(judge.days, winner.told, came, seen, halves, lambda told, rows: judge.measure(told, rows).value())
 
 
 def _halves(valid: Examples) -> tuple[Ints, Ints]:
@@ -259,7 +296,7 @@ def _halves(valid: Examples) -> tuple[Ints, Ints]:
     return np.flatnonzero(~later), np.flatnonzero(later)
 
 
-def _chosen(winner: _Tried | None, correction: Calibration | Adjustment | None, tried: Sequence[_Tried], notes: tuple[str, ...]) -> Chosen:
+def _chosen(winner: _Tried | None, correction: Correction | Adjustment | None, tried: Sequence[_Tried], notes: tuple[str, ...]) -> Chosen:
     choices = tuple(replace(one.choice, chosen=one is winner) for one in tried)
     return Chosen(None if winner is None else winner.learner, correction, choices, notes)
 
@@ -290,7 +327,7 @@ def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[
     return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days, whole)
 
 
-def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any], Floats]) -> Judge:
+def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any], Floats], *, whole: bool = True) -> Judge:
     """Return how expected numbers are compared: by the root mean squared error on the rows that were observed."""
     label = valid.label(question)
 
@@ -300,7 +337,7 @@ def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any
         parts = np.stack([error, seen.astype(float)], axis=1)
         return Measure(words, Sums(parts, lambda sums: np.sqrt(_share(sums[..., 0], sums[..., 1]))), "lower", words)
 
-    return Judge(f"root mean squared error of {words}", lambda forecast: told(forecast)[:, None], measure, mixed_numbers)
+    return Judge(f"root mean squared error of {words}", lambda forecast: told(forecast)[:, None], measure, mixed_numbers, whole=whole)
 
 
 def chance_judge(valid: Examples, question: str) -> Judge:

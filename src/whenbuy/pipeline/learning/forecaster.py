@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import numpy as np
+import polars as pl
 
 from whenbuy.core.arrays import DAY, Bools, Floats
 from whenbuy.core.clock import Clock
-from whenbuy.core.errors import EmptyError
+from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Classes, Forecast, TimeToEvent
 from whenbuy.core.history import History
@@ -18,6 +19,7 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.learner import Learner, Model, refuse_leak
 from whenbuy.core.outlook import Outlook
 from whenbuy.features import ByClass, Features
+from whenbuy.models.attribute_prior import AttributePrior
 from whenbuy.pipeline.learning.build import examples
 from whenbuy.questions.asked import people
 
@@ -61,6 +63,25 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What the models say as of the instants at which pasts are read.
+
+    Parameters
+    ----------
+    curves
+        When she buys, and how often.
+    answers
+        The other answers, by name.
+    given
+        P(buys from each class, given that she buys) (n x k), where the model of the classes says that.
+    """
+
+    curves: TimeToEvent
+    answers: Mapping[str, Forecast]
+    given: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Forecaster:
     """The chosen models of a shop, with all they need to answer.
 
@@ -89,6 +110,8 @@ class Forecaster:
         What learned each answer: enough to learn it again from a longer history.
     classes
         The classes about which ``classes`` answers.
+    newcomers
+        How people of whom only attributes are known differ from everybody; none in models kept by earlier versions.
     """
 
     features: Features
@@ -102,6 +125,7 @@ class Forecaster:
     windows: Mapping[str, float] = field(default_factory=dict)
     learners: Mapping[str, Learner[Any]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    newcomers: AttributePrior | None = None
 
     def predict(
         self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False
@@ -112,7 +136,7 @@ class Forecaster:
         ------
         LeakError
             When the moment lies before what was learned from, unless ``in_sample`` is said.
-        EmptyError
+        NotEnoughDataError
             When nobody was known by then.
         """
         keys = history.keys(users, as_of)
@@ -120,7 +144,9 @@ class Forecaster:
             keys = keys.take(np.flatnonzero(people(history.before(keys))))
         if not len(keys):
             moment = history.clock.show(history.end if as_of is None else history.clock.instant(as_of))
-            raise EmptyError(f"Nobody was known by {moment}.", "A forecast needs somebody to speak about.", "Ask as of a later date.")
+            raise NotEnoughDataError(
+                f"Nobody was known by {moment}.", "A forecast needs somebody to speak about.", "Ask as of a later date."
+            )
         return self.answer(history, keys, in_sample=in_sample)
 
     def answer(self, history: History, keys: Keys, *, in_sample: bool = False) -> Outlook:
@@ -135,23 +161,32 @@ class Forecaster:
         The curve is read out at the later of the user's last event and the start of the cutoff's day, then conditioned on the silence
         since: the same rule in batch, live and training (training cutoffs are midnights, where the silence is empty).
         """
-        midnight = history.clock.midnight_before(keys.cutoff)
-        read_at = np.minimum(np.maximum(midnight, history.before(keys).last_known() + 1), keys.cutoff)
+        midnight, past = history.clock.midnight_before(keys.cutoff), history.before(keys)
+        read_at = np.minimum(np.maximum(midnight, past.last_known() + 1), keys.cutoff)
         asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names), blocks=self.blocks)
-        silence = (keys.cutoff - read_at) / DAY
+        return self.after_silence(self.said(asked, past.attributes, history.clock), keys, in_sample=in_sample)
+
+    def said(self, asked: Examples, attributes: Callable[[], pl.DataFrame], clock: Clock) -> Said:
+        """Return what the models say as of the instants at which pasts are read, where nothing has happened since."""
         curves = self._curves(asked)
+        if self.newcomers is not None and self.newcomers.factors:
+            curves = self.newcomers.apply(curves, attributes())
         if self.closed:
-            curves = without_closed_days(curves, self.closed, history.clock)
-        curves = _after_silence(curves, keys, silence, in_sample=in_sample)
+            curves = without_closed_days(curves, self.closed, clock)
+        others = {name: model for name, model in self.models.items() if name not in ("purchase", "orders")}
+        answers: dict[str, Forecast] = {name: model.predict(asked, in_sample=True) for name, model in others.items()}
+        given = getattr(others.get("classes"), "given_purchase", None)  # a model that says what she buys, given that she does
+        return Said(curves, answers, None if given is None else given(asked))
+
+    def after_silence(self, said: Said, keys: Keys, *, in_sample: bool = False) -> dict[str, Forecast]:
+        """Return the answers for these keys, who have been silent since the models spoke. No model runs again."""
+        curves = _after_silence(said.curves, keys, (keys.cutoff - said.curves.keys.cutoff) / DAY, in_sample=in_sample)
         found: dict[str, Forecast] = {"purchase": curves}
-        for name, model in self.models.items():
-            if name not in ("purchase", "orders"):
-                answer: Any = model.predict(asked, in_sample=True)
-                found[name] = replace(answer, keys=keys, in_sample=in_sample)
+        for name, answer in said.answers.items():
+            found[name] = replace(cast("Any", answer), keys=keys, in_sample=in_sample)
         if isinstance(classes := found.get("classes"), Classes):
             buys = curves.probability(classes.horizon_days)
-            given = getattr(self.models["classes"], "given_purchase", None)  # a model that says what she buys, given that she does
-            own = classes if given is None or curves.prior is None else _multiplied(classes, given(asked), buys, curves.prior)
+            own = classes if said.given is None or curves.prior is None else _multiplied(classes, said.given, buys, curves.prior)
             found["classes"] = own.at_most(buys)
         return found
 

@@ -13,6 +13,8 @@ from whenbuy.core.log import ORDERS
 
 HOURS: Final = (1 / 24, 3 / 24, 6 / 24, 12 / 24)
 """Grid points below a day, for shops whose log has clock times: the moment to act is often today."""
+CHECKED: Final = 0.75
+"""What is told of the longest horizon counts as checked where at least this share of it could be watched on later weeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,15 @@ class Grid:
         if has_clock_times(history):
             days |= {hours for hours in HOURS if hours < longest}
         return cls(tuple(sorted(days)), step, tuple(sorted(horizons)))
+
+    @property
+    def checked(self) -> bool:
+        """Whether the horizons over which candidates are compared reach about as far as the longest one asked about.
+
+        The days go on to twice that one. Where candidates can be compared over a part of it only, what is carried on beyond that part is
+        left to a single model that was made for it.
+        """
+        return self.horizons[-1] >= CHECKED * self.days[-1] / 2
 
     @property
     def shortest(self) -> float:

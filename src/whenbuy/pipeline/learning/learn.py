@@ -11,21 +11,23 @@ from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.learner import Learner, Model
+from whenbuy.core.progress import stepwise
 from whenbuy.features import Feature, Features
-from whenbuy.models.calibrate import CalibratedModel, Calibration
+from whenbuy.models.attribute_prior import AttributePrior
+from whenbuy.models.calibrate import CalibratedModel, Correction
 from whenbuy.models.conformal import ConformalModel
 from whenbuy.pipeline.learning import catalogue
-from whenbuy.pipeline.learning.choose import Budget, Chosen, Judge, chance_judge, choose, curve_judge, number_judge
+from whenbuy.pipeline.learning.choose import Budget, Chosen, Judge, Told, chance_judge, choose, curve_judge, number_judge
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
+from whenbuy.pipeline.learning.newcomers import newcomers
+from whenbuy.pipeline.learning.pace import pace
 from whenbuy.pipeline.learning.plan import CLASSES, Plan, plan
 
 HORIZONS = (7.0, 14.0, 28.0)
 """The horizons asked about unless the shop says otherwise, in days."""
 BUDGET_S = 1800.0
 """CPU seconds after which no further candidate is tried, unless the shop says otherwise."""
-CHECKED = 0.75
-"""Curves are blended and calibrated where at least this share of the longest horizon could be checked."""
 Say = Callable[[str], None]
 
 
@@ -65,15 +67,19 @@ def fit(
     """
     made = plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed, tuple(classes))
     budget, found = Budget.of(budget_s), dict[str, Chosen]()
-    models: dict[str, Model[Any]] = {}
+    models, prior = dict[str, Model[Any]](), AttributePrior({})
     tries = {answer: candidates(answer, made.grid) for answer in made.answers}
     made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed))
+    say = stepwise(say, pace(made.groups, tries))
+    alike: tuple[str, ...] = ()
     for answers in made.groups:
-        train, valid = made.parts(answers)
+        if alike != made.alike(answers):
+            alike = made.alike(answers)
+            (train, valid), told = made.parts(alike), Told.of(tries[answer] for answer in alike)
         say(f"learning from {len(train):,} examples, choosing on {len(valid):,}: {', '.join(answers)}")
         for answer in answers:
             found[answer] = choose(
-                answer, tries[answer], train, valid, _judge(answer, valid, made), budget=budget,
+                answer, tries[answer], train, valid, _judge(answer, valid, made), budget=budget, told=told,
                 in_sample=made.split.shares is not None, seed=seed, say=say,
             )  # fmt: skip
         if found["purchase"].learner is None:
@@ -82,9 +88,11 @@ def fit(
                 f"No model of purchase could learn. {reasons}", "", "Give a longer log, or check which events are purchases."
             )
         seen_until = max(int(label.end.max()) for label in valid.labels.values())
-        del train, valid
+        if alike[-1] in answers:
+            del train, valid, told
         everything = made.everything(answers)
         say(f"learning what won again, from {len(everything):,} examples")
+        prior = newcomers(made.history, everything) if "purchase" in answers else prior
         for answer in answers:
             if (learner := found[answer].learner) is not None:
                 models[answer] = _corrected(learner.fit(everything), found[answer], seen_until)
@@ -93,7 +101,7 @@ def fit(
     shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
     learners = {answer: one.learner for answer, one in found.items() if one.learner is not None}
     return Forecaster(
-        made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes
+        made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes, prior
     )
 
 
@@ -117,6 +125,7 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
             "Fit again, so that it is chosen anew.",
         )
     models: dict[str, Model[Any]] = {}
+    say = stepwise(say, [1.0] * (len(made.groups) + 1))
     for answers in made.groups:
         everything = made.everything(answers)
         say(f"learning {', '.join(answers)} again, from {len(everything):,} examples")
@@ -130,7 +139,7 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
 
 def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
     """Return the model with the correction that was learned while choosing."""
-    if isinstance(found.correction, Calibration):
+    if isinstance(found.correction, Correction):
         return CalibratedModel(model, found.correction, seen_until)
     return model if found.correction is None else ConformalModel(model, found.correction, seen_until)
 
@@ -138,10 +147,10 @@ def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
 def _judge(answer: str, valid: Examples, made: Plan) -> Judge:
     """Return how candidates of an answer are compared."""
     if answer == "purchase":
-        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.valid_days >= CHECKED * max(made.horizons))
+        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.grid.checked)
     if answer == "orders":
-        return number_judge("the count", valid, answer, lambda curves: curves.count_at(made.valid_days))
+        return number_judge("the count", valid, answer, lambda curves: curves.count_at(made.valid_days), whole=made.grid.checked)
     if answer in ("redemption", CLASSES):
         return chance_judge(valid, answer)
-    words = "the next order's amount" if answer == "amount" else "what is spent"
-    return number_judge(words, valid, answer, lambda amount: amount.mean)
+    words = {"amount": "the next order's amount", "spend": "what is spent", "quantity": "the units bought"}
+    return number_judge(words[answer], valid, answer, lambda amount: amount.mean)

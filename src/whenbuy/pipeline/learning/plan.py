@@ -16,7 +16,7 @@ from whenbuy.features import ByClass, Feature, Features, default_features, most_
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.split import Split, time_split
-from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Redemption, Spend
+from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Quantity, Redemption, Spend
 
 ROWS = 1_000_000
 """Examples above this number are thinned by leaving out users: it bounds the time and the memory of a fit."""
@@ -79,10 +79,14 @@ class Plan:
         alike = tuple(answer for answer in self.answers if answer not in apart)
         return tuple(group for group in (("purchase",), alike, (CLASSES,)) if group and set(group) <= set(self.answers))
 
+    def alike(self, answers: Sequence[str]) -> tuple[str, ...]:
+        """Return the answers whose candidates are tried on the same examples as those of some."""
+        return tuple(answer for answer in self.answers if (answer == CLASSES) == (CLASSES in answers))
+
     @property
     def windows(self) -> dict[str, float]:
         """Over how many days the answers look that look over one window."""
-        looks = {"spend": self.grid.shortest, CLASSES: self.grid.shortest, "redemption": self.grid.middle}
+        looks = {"spend": self.grid.shortest, "quantity": self.grid.shortest, CLASSES: self.grid.shortest, "redemption": self.grid.middle}
         return {answer: days for answer, days in looks.items() if answer in self.answers}
 
     @property
@@ -102,6 +106,8 @@ class Plan:
         asked: list[Question] = [NextPurchase(longest), OrderCount(self.valid_days), *shorter]
         if "amount" in answers:
             asked += [NextAmount(longest), Spend(self.grid.shortest)]
+        if "quantity" in answers:
+            asked.append(Quantity(self.grid.shortest))
         if "redemption" in answers:
             asked.append(Redemption(self.grid.middle))
         return tuple(asked)
@@ -189,6 +195,7 @@ def plan(
     grid = replace(grid, horizons=tuple(sorted({min(length, valid_days) for length in grid.horizons})))
     classes = (classes or most_bought(known.log)) if "category" in known.log.columns else ()
     answers = ["purchase", "orders", *(("amount", "spend") if "amount" in known.log.columns else ())]
+    answers += ["quantity"] if "quantity" in known.log.columns else []
     answers += ["redemption"] if known.log.count("redeemed") else []
     answers += [CLASSES] if len(classes) > 1 else []
     features = features or Features((*default_features(known.log).spec, *rhythm_features(known.log, known.clock), *further))

@@ -29,9 +29,10 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """
     require_ending(path)
     buffer = io.BytesIO()
-    if path.suffix == ".parquet":
+    ending = path.suffix.lower()
+    if ending == ".parquet":
         frame.write_parquet(buffer, compression="zstd")
-    elif path.suffix == ".csv":
+    elif ending == ".csv":
         text = pl.col(pl.String)
         frame.with_columns(pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep()).write_csv(buffer)
     else:
@@ -41,7 +42,7 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
 
 def require_ending(path: Path) -> None:
     """Raise UsageError unless a table can be written under this name: asked before the work, not after it."""
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise UsageError(
             f"{path.name} has the ending {path.suffix!r}.", f"Tables are written as {', '.join(ENDINGS)}.", "Choose one of these."
         )

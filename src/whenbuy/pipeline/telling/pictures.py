@@ -1,4 +1,4 @@
-"""The pictures of the report: what is drawn of the answers, of their calibration and of the log."""
+"""The pictures of the answers: curves, chances, orders per day, and whether the chances keep their word."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from whenbuy.core.outlook import Outlook
 from whenbuy.pipeline.telling.words import Calendar, Name, percent
 
 _CURVES: Final = 6
-_KINDS: Final = 6
 _BUCKETS: Final = 20
-_MINI, _NARROW, _WIDE = 326, 324, 530
+MINI: Final = 326
+"""How wide a small picture is, in pixels."""
+_NARROW, _WIDE = 324, 530
 
 
 def curves(outlook: Outlook, calendar: Calendar, chance: Floats) -> list[dict[str, Any]]:
@@ -40,7 +41,7 @@ def curves(outlook: Outlook, calendar: Calendar, chance: Floats) -> list[dict[st
         chances = [(horizon, float(one.purchase.probability(horizon)[0])) for horizon in horizons]
         said = "Chance to have bought by each day: " + ", ".join(f"{percent(p)} by day {horizon:g}" for horizon, p in chances)
         middle, reach = calendar.expected(one)
-        picture = _svg(chart.purchase_curve(frame, horizons, said, _MINI))
+        picture = drawn(chart.purchase_curve(frame, horizons, said, MINI))
         found.append(
             {
                 "name": Name.of(one.keys.ids()[0]),
@@ -115,7 +116,7 @@ def reliability(calibration: pl.DataFrame | None) -> list[dict[str, Any]]:
         off = 100 * float(np.average(np.abs(share - part["mean_probability"].to_numpy()), weights=n))
         horizon = float(part["horizon"][0])
         said = f"Promised chance against what came true within {horizon:g} days, in {len(n)} groups: {off:.1f} points apart on average"
-        picture = _svg(chart.reliability(frame, said, _MINI))
+        picture = drawn(chart.reliability(frame, said, MINI))
         found.append({"horizon": horizon, "points": f"{off:.1f}", "n": float(n.sum()), "svg": picture})
     return found
 
@@ -128,33 +129,10 @@ def _wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
     return np.asarray(np.maximum(middle - reach, 0)), np.asarray(np.minimum(middle + reach, 1))
 
 
-def activity(history: History) -> dict[str, Any]:
-    """Return the events by kind, and how the commonest kinds run over the days (in a long log: the full weeks, from Monday on)."""
-    log = history.log
-    totals = np.bincount(log.kind, minlength=len(log.kinds))
-    order = [int(kind) for kind in np.argsort(-totals, kind="stable") if totals[kind]]
-    kinds = [(Name.of(log.kinds[kind]), int(totals[kind])) for kind in order]
-    if not order:
-        return {"kinds": [], "pictures": [], "unit": "day"}
-    day = history.clock.days(log.time)
-    first, last = int(day.min()), int(day.max())
-    unit, step, shift = ("week", 7, 3) if last - first >= 42 else ("day", 1, 0)  # 1970-01-01 was a Thursday
-    begin, size = (first + shift) // step, (last + shift) // step - (first + shift) // step + 1
-    place = ((day + shift) // step - begin) * len(log.kinds) + log.kind
-    runs = np.bincount(place, minlength=size * len(log.kinds)).reshape(size, -1)
-    full = slice(int((first + shift) % step > 0), size - int((last + shift) % step < step - 1))
-    starts = pl.Series("day", (np.arange(begin, begin + size) * step - shift)[full], dtype=pl.Int32).cast(pl.Date)
-    pictures = []
-    for kind, (name, total) in zip(order[:_KINDS], kinds, strict=False):
-        frame = pl.DataFrame({"day": starts, "events": runs[full, kind]})
-        picture = _svg(chart.activity(frame, unit, f"{total:,} events of the kind {name.short}, per {unit}", _MINI))
-        pictures.append({"name": name, "total": total, "svg": picture})
-    return {"kinds": kinds, "pictures": pictures, "unit": unit}
-
-
 def _two_sizes(draw: Callable[[int], Any]) -> dict[str, Markup]:
-    return {"wide": _svg(draw(_WIDE)), "narrow": _svg(draw(_NARROW))}
+    return {"wide": drawn(draw(_WIDE)), "narrow": drawn(draw(_NARROW))}
 
 
-def _svg(picture: Any) -> Markup:
+def drawn(picture: Any) -> Markup:
+    """Return a chart as SVG that stands in a page."""
     return Markup(chart.svg(picture))  # Vega escapes every text: test_report.py plants markup in ids and kinds

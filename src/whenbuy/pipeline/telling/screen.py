@@ -1,21 +1,19 @@
-"""What a verb found: exact values for files, pipes and JSON, and short tables in people's units for a terminal."""
+"""Screens: what verbs find as short tables in people's units, for a terminal."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
-from polars import selectors
 
 from whenbuy.core.arrays import Floats
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
 from whenbuy.evaluate.scores import Duel
 from whenbuy.pipeline.learning.forecaster import Choice
+from whenbuy.pipeline.telling.result import Screen
 
 if TYPE_CHECKING:
     from whenbuy.ingest.mapping import Guess
@@ -24,63 +22,6 @@ LISTED: Final = 20
 """How many customers are shown where everybody was asked about."""
 _SIGNS: Final = {"higher": "↑", "lower": "↓", "near": "≈"}
 _EVERY: Final = "*"
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """One small table with its words.
-
-    Parameters
-    ----------
-    title
-        What it shows, in one line.
-    columns
-        The heads of the columns; one that ends in ``>`` is aligned right.
-    rows
-        The cells, as they are shown.
-    below
-        Lines that explain it.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    below: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """What a verb found.
-
-    Parameters
-    ----------
-    facts
-        What happened, as plain data.
-    table
-        Everything that was found, with exact values: what a pipe gets.
-    name
-        What the rows of the table are: their key in JSON.
-    screens
-        What a terminal shows.
-    line
-        One line of data beside them, such as a path.
-    after
-        Words to the person in front of it, after the rest.
-    """
-
-    facts: Mapping[str, Any]
-    table: pl.DataFrame | None = None
-    name: str = "rows"
-    screens: tuple[Screen, ...] = ()
-    line: str = ""
-    after: tuple[str, ...] = ()
-
-    def plain(self) -> dict[str, Any]:
-        """Return everything as plain data; what is not finite is null, as JSON has no other word for it."""
-        if self.table is None:
-            return dict(self.facts)
-        number = selectors.float()
-        return {**self.facts, self.name: self.table.with_columns(pl.when(number.is_finite()).then(number)).to_dicts()}
 
 
 def guesses(found: Iterable[Guess]) -> Screen | None:
@@ -147,15 +88,21 @@ def scores(duels: Sequence[Duel], title: str, floor: str, ours: str = "") -> Scr
         interval = "" if math.isnan(one.low) else f"{one.low:+.{digits}f} … {one.high:+.{digits}f}"
         name = f"{one.name} {_SIGNS.get(one.better, '')}" + (f" {one.aim:g}" if one.better == "near" else "")
         verdict = {"better": "better", "worse": "worse"}.get(one.verdict, "")
-        rows.append((name, *(_number(value, digits) for value in (one.ours, one.floor)), interval, verdict))
+        rows.append((name, *(number(value, digits) for value in (one.ours, one.floor)), interval, verdict))
     won = [sum(one.verdict == verdict for one in duels) for verdict in ("better", "worse", "no clear difference")]
     other = floor if ours else "the floor"
     below = (f"{won[0]} better than {other}, {won[1]} worse, {won[2]} too close to call (the 95 % interval of the difference holds 0).",)
     return Screen(title, ("score", f"{ours or 'ours'}>", f"{floor}>", "difference>", ""), tuple(rows), below)
 
 
-def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+def number(value: float | None, digits: int) -> str:
+    """Return a number with so many decimals; a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def signed(value: float | None, digits: int) -> str:
+    """Return a difference with its sign; a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:+,.{digits}f}"
 
 
 def customers(outlook: Outlook, history: History, currency: str, *, named: bool) -> Screen:

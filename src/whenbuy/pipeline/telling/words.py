@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import DAY
-from whenbuy.core.chart import label, printable
 from whenbuy.core.clock import Clock
 from whenbuy.core.outlook import Outlook
+from whenbuy.core.text import label, printable
 
 THIN: Final = "\u202f"
 """The narrow space between a number and its unit."""
@@ -29,9 +29,9 @@ class Name:
     full: str
 
     @classmethod
-    def of(cls, text: str) -> Name:
+    def of(cls, text: str, longest: int = 28) -> Name:
         """Return a name without control characters, its middle left out where it is long."""
-        short = label(text)
+        short = label(text, longest)
         return cls(short, "" if short == text and len(text) <= _FITS else printable(text[:300]))
 
 
@@ -68,6 +68,24 @@ class Calendar:
         return "" if math.isnan(days) else self.date(self.cutoff + round(days * DAY))
 
 
+_SCORES: Final = {
+    "auc": "AUC", "pr_auc": "average precision", "logloss": "log-loss", "ece": "calibration error", "brier": "Brier score", "f1": "F1",
+    "bias": "promised ÷ came", "c_index": "C-index", "ibs": "error of the whole curve", "mae": "mean error",
+    "rmse": "root mean squared error", "mse": "mean squared error", "r2": "R²", "spearman": "rank correlation",
+    "coverage_80": "inside the 80\u202f% range", "precision_at_3": "right among the 3 likeliest",
+}  # fmt: skip
+_DAYS: Final = {"mae": "date off by, days"}
+
+
+def score_words(name: str) -> str:
+    """Return the name of a score as people say it: ``auc_7d`` is "AUC, 7 days"; an unknown name stays as it is."""
+    stem, _, end = name.rpartition("_")
+    days = end[:-1] if stem and end.endswith("d") and end[:-1].replace(".", "", 1).isdigit() else ""
+    if days == "" or stem not in _SCORES:
+        return _SCORES.get(name, name)
+    return f"{_DAYS[stem]} (within {days})" if stem in _DAYS else f"{_SCORES[stem]}, {days} days"
+
+
 def percent(share: float) -> str:
     """Return a share in whole percent; what is not certain is never shown as 0 or 100."""
     if share < 0.01:
@@ -77,6 +95,8 @@ def percent(share: float) -> str:
 
 def count(number: float) -> str:
     """Return a number of things: whole from ten on, with one decimal below."""
+    if 0 < number < 0.05:
+        return "<0.1"
     return f"{number:,.0f}" if number >= 9.95 else f"{number:.1f}".removesuffix(".0")
 
 

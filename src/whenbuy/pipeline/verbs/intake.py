@@ -14,20 +14,23 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from whenbuy.clean import DEFAULT, RULES, Cleaned, clean
+from whenbuy.clean import DEFAULT, RULES, Cleaned, Missing, clean
 from whenbuy.config import FILE, Settings, SourceSettings
 from whenbuy.core.errors import AccessError, SettingsError, UsageError, WhenbuyError
 from whenbuy.core.history import History
+from whenbuy.core.profile import Profile
+from whenbuy.ingest.frames import Rejects
 from whenbuy.ingest.lock import LOCK
+from whenbuy.ingest.profiles import ProfileSource, beside_events, read_profile
 from whenbuy.ingest.read import Reading
 from whenbuy.ingest.read import read as read_source
 from whenbuy.ingest.store import write_log, writing
 from whenbuy.ingest.text import Dialect
+from whenbuy.pipeline.keeping.quarantine import PROFILES, keep, keep_table
 from whenbuy.pipeline.keeping.shop import FOLDERS, write
 from whenbuy.pipeline.learning.grid import has_clock_times
 from whenbuy.pipeline.telling import screen
-from whenbuy.pipeline.telling.export import write_frame
-from whenbuy.pipeline.telling.screen import Result
+from whenbuy.pipeline.telling.result import Result
 
 Say = Callable[[str], None]
 FOUND: Final = "found.json"
@@ -78,6 +81,17 @@ def _taken_away(folder: Path, made: list[Path], fresh: bool) -> None:
             folder.rmdir()
 
 
+def read_in(settings: Settings, now: datetime) -> Reading:
+    """Return the sources as the settings say they are read."""
+    source = settings.source
+    return read_source(
+        (source.paths[0] if len(source.paths) == 1 else list(source.paths)) if source.paths else None,
+        columns=settings.columns, kinds=settings.kinds, timezone=settings.shop.timezone, layout=source.layout or None,
+        currency=settings.shop.currency or None, lateness_days=settings.shop.lateness_days, now=now, dialect=dialect_of(source),
+        cancelled={"": None, "-": ""}.get(source.cancelled, source.cancelled),
+    )  # fmt: skip
+
+
 def take_in(folder: Path, settings: Settings, say: Say, now: datetime | None) -> tuple[Result, Settings]:
     """Read, clean and store a log; return what was found, and the settings by which it would be read the same way again.
 
@@ -85,30 +99,73 @@ def take_in(folder: Path, settings: Settings, say: Say, now: datetime | None) ->
     """
     now, source = now or datetime.now(UTC), settings.source
     say(f"reading {', '.join(Path(path).name for path in source.paths[:3]) or source.layout}" + " …" * (len(source.paths) > 3))
-    reading = read_source(
-        (source.paths[0] if len(source.paths) == 1 else list(source.paths)) if source.paths else None,
-        columns=settings.columns, kinds=settings.kinds, timezone=settings.shop.timezone, layout=source.layout or None,
-        currency=settings.shop.currency or None, lateness_days=settings.shop.lateness_days, now=now, dialect=_dialect(source),
-    )  # fmt: skip
-    history = reading.history
+    reading = read_in(settings, now)
+    history, told, strange = with_profiles(folder, settings, reading.history, say)
     say(f"cleaning {len(history.log):,} events")
-    cleaned = clean(history, rules(history, settings.clean), now=now)
-    counts = _accounts(reading, cleaned)
-    found = {"reading": _read_words(reading), "cleaning": list(cleaned.report.sentences()), "counts": counts}
-    write_frame(reading.rejects.frame, folder / "quarantine" / "reading.parquet")
-    write_frame(cleaned.quarantine, folder / "quarantine" / "cleaning.parquet")
-    write(folder / "quarantine" / FOUND, json.dumps(found, ensure_ascii=False).encode())
-    write_log(cleaned.history, folder / "log")
+    cleaned = clean(history, rules(history, settings.clean, settings.fill), now=now)
+    counts = accounts(reading.rows, len(reading.rejects), cleaned)
+    found = {"reading": [*_read_words(reading), *told], "cleaning": list(cleaned.report.sentences()), "counts": counts}
+    keep_table(strange, folder / "quarantine" / PROFILES)
+    store(folder, cleaned, reading.rejects.frame, found)
     log, clock = cleaned.history.log, history.clock
     facts = {"shop": str(folder.resolve()), **counts, "users": len(log.users), "first": clock.show(log.start), "end": clock.show(log.end)}
     guessed = screen.guesses(reading.mapping.guesses)
     return Result(
         facts, _guesses(reading), "understood", () if guessed is None else (guessed,),
-        after=(*_remarks(reading, cleaned), *_outcome(cleaned.history, counts)),
-    ), _understood(settings, reading)  # fmt: skip
+        after=(*_remarks(reading, cleaned), *told, *_outcome(cleaned.history, counts)),
+    ), understood(settings, reading)  # fmt: skip
 
 
-def _accounts(reading: Reading, cleaned: Cleaned) -> dict[str, int]:
+def store(folder: Path, cleaned: Cleaned, rejects: pl.DataFrame, found: Mapping[str, Any]) -> None:
+    """Store what an import made: first what was found and every row that was set aside, last, in one step, the log."""
+    keep(folder, cleaned, rejects)
+    write(folder / "quarantine" / FOUND, json.dumps(found, ensure_ascii=False).encode())
+    write_log(cleaned.history, folder / "log")
+
+
+def with_profiles(folder: Path, settings: Settings, history: History, say: Say) -> tuple[History, tuple[str, ...], pl.DataFrame]:
+    """Return the history with the profiles of the settings in place of its own; what was found, in sentences; and rows set aside.
+
+    Relative paths are seen from the shop.
+    """
+    told: list[str] = []
+    strange = [Rejects.of([]).frame]
+    for name, sources in settings.profiles.items():
+        say(f"reading the profile of {name}")
+        files = [
+            ProfileSource(tuple(str(folder / path) for path in one.path), one.key, one.valid_from, one.columns, one.property, one.value)
+            for one in sources
+        ]
+        found = read_profile(name.removesuffix("s"), files, history.clock, dialect_of(settings.source))
+        history = _with_profile(history, name, found.profile)
+        strange.append(found.rejects.frame)
+        told += [f"{note[:1].upper()}{note[1:]}." for note in found.notes]
+        told += [f"{count:,} rows of it were rejected: {reason}." for reason, count in found.rejects.counts().iter_rows()]
+        told += _known_ids(history, name, found.profile)
+    history, beside = beside_events(history, [name for one in settings.profiles.get("items", ()) for name in one.to_events])
+    if beside:
+        told.append(f"Beside the events stands of their items, as it was known then: {', '.join(beside)}.")
+    return history, tuple(told), pl.concat(strange)
+
+
+def _with_profile(history: History, name: str, profile: Profile) -> History:
+    if name == "users":
+        return replace(history, users=profile)
+    return replace(history, items=profile) if name == "items" else replace(history, offers=profile)
+
+
+def _known_ids(history: History, name: str, profile: Profile) -> list[str]:
+    """Return how many of the log's ids the profile describes: few mean that the two write ids differently."""
+    column = {"items": "item_id", "offers": "offer_id"}.get(name)
+    held = None if column is None else history.log.columns.get(column)
+    names = history.log.users if column is None else None if held is None else held.dictionary
+    if names is None or not len(names):
+        return []
+    known = int(names.ids.is_in(profile.table["id"].implode()).sum())
+    return [f"It describes {known:,} of the {len(names):,} {name} of the log."]
+
+
+def accounts(rows: int, rejected: int, cleaned: Cleaned) -> dict[str, int]:
     """Return what became of every row.
 
     Raises
@@ -119,17 +176,15 @@ def _accounts(reading: Reading, cleaned: Cleaned) -> dict[str, int]:
     entries, done, log = cleaned.quarantine, pl.col("done"), cleaned.history.log
     removed, changed = (entries.filter(done == what)["row"].n_unique() for what in ("removed", "changed"))
     added = len(entries.filter(done == "added"))
-    if reading.rows != len(log) - added + len(reading.rejects) + removed:
+    if rows != len(log) - added + rejected + removed:
         raise WhenbuyError(
-            f"Of {reading.rows:,} rows {len(log) - added:,} became events, {len(reading.rejects):,} were rejected, {removed:,} taken out.",
+            f"Of {rows:,} rows {len(log) - added:,} became events, {rejected:,} were rejected, {removed:,} taken out.",
             "These must be all of them: a row was lost.", "This is a bug, not your doing: please report it with these numbers.",
         )  # fmt: skip
-    return {
-        "rows": reading.rows, "events": len(log), "rejected": len(reading.rejects), "removed": removed, "changed": changed, "added": added,
-    }  # fmt: skip
+    return {"rows": rows, "events": len(log), "rejected": rejected, "removed": removed, "changed": changed, "added": added}
 
 
-def _understood(settings: Settings, reading: Reading) -> Settings:
+def understood(settings: Settings, reading: Reading) -> Settings:
     """Return the settings with what reading found out, so that the next import reads the same way; a layout says it by itself."""
     shop = replace(settings.shop, timezone=reading.history.clock.zone)
     if settings.source.layout:
@@ -140,12 +195,13 @@ def _understood(settings: Settings, reading: Reading) -> Settings:
     source = replace(
         settings.source, encoding=str(written.get("encoding", "")), separator=str(written.get("separator", "")),
         decimal=str(written.get("decimal", "")), day_first=written.get("day_first", ""),
+        cancelled=str(written.get("cancelled", settings.source.cancelled)),
     )  # fmt: skip
     columns, kinds = {**mapping.columns, **settings.columns}, {**kinds, **settings.kinds}
     return replace(settings, shop=shop, source=source, columns=columns, kinds=kinds)
 
 
-def _dialect(source: SourceSettings) -> Dialect:
+def dialect_of(source: SourceSettings) -> Dialect:
     """Return how the text of the sources is written, as far as the settings say it."""
     first = source.day_first if isinstance(source.day_first, bool) else None
     return Dialect(source.encoding or None, source.separator or None, decimal=source.decimal or None, day_first=first)
@@ -193,11 +249,11 @@ def _outcome(history: History, counts: Mapping[str, int]) -> list[str]:
     return said
 
 
-def rules(history: History, said: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+def rules(history: History, said: Mapping[str, Any] | None = None, fill: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
     """Return the cleaning rules: the default ones, changed as the shop's settings say.
 
     In a log of bare days equal rows may be two real purchases of one day, so they stay. Under [clean], ``rule = false`` leaves a rule out,
-    and ``rule = {…}`` sets it, or adds it behind the default ones.
+    and ``rule = {…}`` sets it, or adds it behind the default ones. Last come the fills of [fill], in their order.
     """
     exact = has_clock_times(history) or "event_id" in history.log.columns
     rules = {name: rule for name, kind in RULES.items() for rule in DEFAULT if type(rule) is kind and (exact or name != "duplicates")}
@@ -205,10 +261,19 @@ def rules(history: History, said: Mapping[str, Any] | None = None) -> tuple[Any,
         if value is False:
             rules.pop(name, None)
             continue
-        try:
-            rules[name] = RULES[name](**{key: tuple(v) if isinstance(v, list) else v for key, v in (value or {}).items()})
-        except (TypeError, AttributeError, KeyError) as error:
-            raise SettingsError(
-                f"[clean] {name} = {value!r} is not understood ({error}).", f"The rules are {', '.join(RULES)}.", "Give false or a table."
-            ) from error
+        rules[name] = _rule(f"[clean] {name}", RULES.get(name), value or {})
+    for column, how in (fill or {}).items():
+        rules[f"missing_{column}"] = _rule(
+            f"[fill] {column}", Missing, {"column": column, **({"how": how} if isinstance(how, str) else how)}
+        )
     return tuple(rules.values())
+
+
+def _rule(where: str, made: type | None, value: Any) -> Any:
+    try:
+        return made(**{key: tuple(each) if isinstance(each, list) else each for key, each in value.items()})  # type: ignore[misc]
+    except (TypeError, AttributeError) as error:
+        raise SettingsError(
+            f"{where} = {value!r} is not understood ({error}).", f"The rules are {', '.join(RULES)}; [fill] names columns.",
+            "Give false or a table.",
+        ) from error  # fmt: skip

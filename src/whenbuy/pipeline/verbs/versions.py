@@ -20,10 +20,11 @@ from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.telling import screen
-from whenbuy.pipeline.telling.screen import Result, Screen
+from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.verbs.champion import kept
+from whenbuy.pipeline.verbs.figures import choice_table, score_table, shown
 from whenbuy.pipeline.verbs.intake import Say
-from whenbuy.pipeline.verbs.verbs import at, choice_table, find_shop, score_table, shown
+from whenbuy.pipeline.verbs.place import at, find_shop
 
 
 def list_models(folder: Path | None) -> Result:

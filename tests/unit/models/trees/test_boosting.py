@@ -247,3 +247,25 @@ def test_a_tree_of_a_forest_that_cannot_split_says_the_mean():
     grown = Forest("l2", trees=50, min_leaf=9).grow(values, target)
     assert 0 < len(grown) < 50
     assert target.min() <= grown.predict(values).min() <= target.mean() <= grown.predict(values).max() <= target.max()
+
+
+@pytest.mark.parametrize("grow", [Forest(trees=20), Forest("l2", trees=20), Boosting(trees=20, min_leaf=10)])
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_weigh_next_to_nothing_make_no_leaf_of_their_own(grow, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(900, 4)).astype(np.float32).round(1)
+    target, faint = (rng.random(900) < 0.3) * 1.0, rng.random(900) < 0.5
+    trees = grow.grow(values, target, np.where(faint, 1e-12, 1.0))
+    assert trees.predict(values).mean() == pytest.approx(target[~faint].mean(), abs=0.05)
+
+
+def test_what_lightgbm_refuses_is_an_error_of_ours(monkeypatch):
+    import lightgbm
+
+    def refuses(*_, **__):
+        raise lightgbm.basic.LightGBMError("Check failed")
+
+    monkeypatch.setattr(lightgbm, "train", refuses)
+    values, target = sample()
+    with pytest.raises(UsageError, match=r"weigh from 0\.5 to 2"):
+        Boosting(trees=5, min_leaf=10).grow(values, target, np.where(target > 0, 2.0, 0.5))

@@ -10,8 +10,13 @@ from tests.unit.core.logs import make
 from tests.unit.pipeline.quick import HORIZONS, candidates, shop
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotEnoughDataError, UsageError
+from whenbuy.models.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.class_rates import ClassRate, OwnClassRate
+from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline.judging import backtest as module
 from whenbuy.pipeline.judging.backtest import backtest
+from whenbuy.pipeline.judging.error_analysis import error_analysis
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.learn import fit
 
@@ -25,6 +30,12 @@ def _fast(monkeypatch):
 @pytest.fixture(scope="module")
 def history():
     return shop()
+
+
+def everything(answer, grid):
+    curves = (PoissonRate(grid.days), KaplanMeier(grid.days))
+    listed = {"purchase": curves, "orders": curves, "amount": (GlobalMean(), OwnMean()), "spend": (SpendRate(),)}
+    return {**listed, "classes": (ClassRate(grid.shortest), OwnClassRate(grid.shortest))}.get(answer, ())
 
 
 run = partial(backtest, horizons=HORIZONS, rounds=20)
@@ -126,30 +137,40 @@ def test_every_cutoff_stands_in_a_row_of_its_own_beside_the_floor(history):
     assert found.by_cutoff(["auc_7d"])["name"].unique().to_list() == ["auc_7d"]
 
 
-def test_slices_cover_everybody_once_per_segmentation(history):
+def test_every_answer_is_scored_at_every_cutoff(history, monkeypatch):
+    monkeypatch.setattr(module, "fit", lambda *args, **options: fit(*args, **{**options, "candidates": everything}))
     found = run(history, weeks=2)
-    table = found.slices(["bias_14d"])
-    assert {"customer", "orders", "recency", "amount", "category", "channel"} == set(table["by"])
-    for by in ("customer", "orders"):
-        assert table.filter(pl.col("by") == by)["n"].sum() == len(found.ours)
-    assert {"new (first order less than 28 days ago)", "old"} <= set(table["segment"])
-    assert "region" in set(found.slices(["bias_14d"], ["region"])["by"])
-    assert "ece_14d" not in set(found.slices()["name"])
-
-
-def test_weak_spots_are_said_in_words(history):
-    found = run(history, weeks=4)
-    table = found.weak_spots(least=10)
-    assert set(table["of"]) == {"chance to buy within 14 days", "log-loss of 14 days against the floor's", "amount of the next order"}
-    assert table["words"].str.contains("promised .*, came .*, n = |the floor's .*, ours .*, n = ").all()
-    assert (table["n"] > 0).all()
-    assert found.weak_spots(least=10).equals(table)
+    assert set(found.labels) == {"purchase", "orders", "amount", "spend", "classes"}
+    table = found.by_cutoff()
+    for name in ("logloss_14d", "orders_rmse", "amount_rmse", "spend_rmse", "classes_logloss"):
+        rows = table.filter(pl.col("name") == name)
+        assert len(rows) == 2
+        assert (rows["ours_low"] < rows["ours"]).all()
+        assert (rows["ours"] < rows["ours_high"]).all()
+        assert found.comparison[name].ours > 0
+    analysis = error_analysis(found, names=["bias_14d"], attributes=["region"], least=10)
+    by = set(analysis.slices["by"])
+    assert {"customer", "orders", "recency", "amount", "category", "channel", "region"} == by
+    for one in ("customer", "orders"):
+        assert analysis.slices.filter(pl.col("by") == one)["n"].sum() == len(found.ours)
+    assert {"new (first order less than 28 days ago)", "old"} <= set(analysis.slices["segment"])
+    groups = analysis.frame()
+    judged = {"chance to buy within 14 days", "log-loss of 14 days against the floor's", "amount of the next order", "spend within 7 days"}
+    assert set(groups["of"]) == judged == {one.of for one in analysis.judged}
+    assert groups["words"].str.contains("promised .*, came .*, n = |the floor's .*, ours .*, n = ").all()
+    assert (groups["n"] > 0).all()
+    assert set(analysis.classes["class"]) == set(found.forecaster.classes)
+    again = error_analysis(found, names=["bias_14d"], attributes=["region"], least=10)
+    assert again.frame().equals(groups)
+    assert "ece_14d" not in set(error_analysis(found, rounds=0).slices["name"])
 
 
 def test_three_customers_have_tables_too():
     log = make([(u, d * DAY, 0, 1, 500, 1) for u in range(3) for d in range(u, 120, 6)], late=False)
     found = run(log, weeks=2)
     assert found.by_cutoff()["n"].unique().to_list() == [3]
-    assert set(found.slices()["by"]) == {"customer", "orders", "recency", "amount"}
-    assert found.weak_spots().is_empty()
-    assert "words" in found.weak_spots().columns
+    analysis = error_analysis(found)
+    assert set(analysis.slices["by"]) == {"customer", "orders", "recency", "amount"}
+    assert analysis.frame().is_empty()
+    assert analysis.classes.is_empty()
+    assert "words" in analysis.frame().columns

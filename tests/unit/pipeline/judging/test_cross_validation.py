@@ -1,7 +1,5 @@
 """Cross-validation over users and learning curves."""
 
-from functools import partial
-
 import numpy as np
 import polars as pl
 import pytest
@@ -16,8 +14,13 @@ from whenbuy.pipeline.judging.trial import Trial
 from whenbuy.pipeline.learning.learn import fit
 from whenbuy.pipeline.learning.split import folds
 
-run = partial(cross_validate, learn=learn, horizon_days=14.0, rounds=20)
-curve = partial(learning_curve, learn=learn, horizon_days=14.0, rounds=20, weeks=2)
+
+def run(*args, **options):
+    return cross_validate(*args, **{"learn": learn, "horizon_days": 14.0, "rounds": 20} | options).frame()
+
+
+def curve(*args, **options):
+    return learning_curve(*args, **{"learn": learn, "horizon_days": 14.0, "rounds": 20, "weeks": 2} | options).frame()
 
 
 def test_everybody_is_judged_once_by_a_model_that_never_saw_her():

@@ -10,6 +10,7 @@ from whenbuy.core.errors import ColumnError, GateError
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import KaplanMeier, KaplanMeierModel, PoissonRate
+from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline.judging import gate
 from whenbuy.pipeline.judging.gate import Verdict, Weeks, beside_champion, beside_floor, judge, match
 from whenbuy.pipeline.learning.forecaster import Choice, Forecaster
@@ -163,6 +164,21 @@ def test_where_both_have_seen_every_week_the_scores_of_choosing_count(history, d
     assert "do not touch" in judge(replace(one, choices=(replace(floor, chosen=True),)), champion, history).words
     other_weeks = replace(champion, choices=(replace(floor, value=0.7), best))
     assert "Not compared with the champion" in judge(worse, other_weeks, history).words
+
+
+def test_every_answer_decides_and_what_was_asked_otherwise_is_named(history, days):
+    def spends(answer, grid):
+        return (SpendRate(),) if answer == "spend" else quick(answer, grid)
+
+    one, other = (fit(history, days(moment), horizons=(7, 28), candidates=spends) for moment in (60, 90))
+    assert no_worse(judge(one, other, history))
+    model = one.models["spend"]
+    inner = getattr(model, "model", model)
+    wrong = replace(inner, share=50 * inner.share, known_until=inner.known_until)
+    verdict = judge(replace(one, models={**one.models, "spend": wrong}), other, history)
+    assert any(reason.startswith("spend_rmse is worse") for reason in verdict.against)
+    elsewhere = replace(one, windows={"spend": 14.0})
+    assert "Not compared: spend" in judge(elsewhere, other, history).words
 
 
 def test_a_model_that_answers_less_is_refused(history, days, learned):

@@ -141,18 +141,18 @@ NAMES = ("logloss_14d", "auc_14d", "amount_mae")
 
 def test_harm_is_the_difference_to_the_clean_forecast(trial, forecaster):
     faults = (outage(0), outage(21), misplaced(0.5))
-    found = stress(forecaster, trial, faults, names=NAMES, rounds=100)
+    found = stress(forecaster, trial, faults, names=NAMES, rounds=100).frame()
     assert found.columns == ["harm", "level", "name", "clean", "harmed", "difference", "low", "high", "verdict"]
     assert len(found) == len(faults) * len(NAMES)
     none = found.filter(found["level"] == "0 d")
     assert none["difference"].to_list() == [0.0] * len(NAMES)
     loss = found.filter(found["name"] == "logloss_14d")
     outlook = forecaster.answer(trial.history, trial.keys)
-    direct = score(outlook, trial.labels(forecaster.models), names=("logloss_14d",), rounds=0)
+    direct = score(outlook, trial.labels(forecaster), names=("logloss_14d",), rounds=0)
     assert loss["clean"].to_list() == pytest.approx([direct["logloss_14d"]] * len(faults))
     assert loss.filter(loss["harm"] == "wrong customer")["verdict"].item() == "worse"
     assert loss.filter(loss["level"] == "21 d")["harmed"].item() > loss["clean"][0]
-    assert found.equals(stress(forecaster, trial, faults, names=NAMES, rounds=100))
+    assert found.equals(stress(forecaster, trial, faults, names=NAMES, rounds=100).frame())
 
 
 def test_learning_again_from_the_harmed_log_is_judged_instead(trial, forecaster):
@@ -162,13 +162,15 @@ def test_learning_again_from_the_harmed_log_is_judged_instead(trial, forecaster)
         seen.append(len(history.log))
         return learn(history, cutoff)
 
-    found = stress(forecaster, trial, (lost(0.5),), learn=again, names=NAMES, rounds=20)
+    found = stress(forecaster, trial, (lost(0.5),), learn=again, names=NAMES, rounds=20).frame()
     assert len(seen) == 1
     assert seen[0] < len(trial.history.cut(trial.cutoffs[0]).log)
-    assert found["clean"].to_list() == stress(forecaster, trial, (lost(0.5),), names=NAMES, rounds=20)["clean"].to_list()
-    assert found["harmed"].to_list() != stress(forecaster, trial, (lost(0.5),), names=NAMES, rounds=20)["harmed"].to_list()
+    assert found["clean"].to_list() == stress(forecaster, trial, (lost(0.5),), names=NAMES, rounds=20).frame()["clean"].to_list()
+    assert found["harmed"].to_list() != stress(forecaster, trial, (lost(0.5),), names=NAMES, rounds=20).frame()["harmed"].to_list()
 
 
 def test_mending_repairs_what_it_can(trial, forecaster):
-    found = stress(forecaster, trial, (doubled(0.5),), mend=lambda history: clean(history, (Duplicates(),)).history, names=NAMES, rounds=20)
+    found = stress(
+        forecaster, trial, (doubled(0.5),), mend=lambda history: clean(history, (Duplicates(),)).history, names=NAMES, rounds=20
+    ).frame()
     assert found["difference"].abs().max() == 0.0

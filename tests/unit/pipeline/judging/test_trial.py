@@ -1,16 +1,22 @@
 """Trials and segments: who is judged when, by what, and in which group."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tests.unit.core.logs import make
-from tests.unit.pipeline.quick import shop
+from tests.unit.pipeline.quick import HORIZONS, candidates, learn, shop
 from whenbuy.core.arrays import DAY, MISSING
+from whenbuy.models.chance import BaseChance
+from whenbuy.models.class_rates import ClassRate
+from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline.judging import trial as module
 from whenbuy.pipeline.judging.segments import portrait, segments
 from whenbuy.pipeline.judging.trial import Trial, asked, headline, only
 from whenbuy.pipeline.learning.build import people_at
+from whenbuy.pipeline.learning.learn import fit
 
 
 def test_a_trial_stands_at_cutoffs_whose_windows_have_closed():
@@ -18,7 +24,7 @@ def test_a_trial_stands_at_cutoffs_whose_windows_have_closed():
     trial = Trial.of(history, weeks=3, horizon_days=14.0)
     assert np.diff(trial.cutoffs).tolist() == [7 * DAY] * 2
     assert trial.keys.ids().to_list() == people_at(history, np.array(trial.cutoffs)).ids().to_list()
-    labels = trial.labels(("purchase", "amount"))
+    labels = trial.labels(learn(history, trial.cutoffs[0]))
     assert set(labels) == {"purchase", "orders", "amount"}
     assert labels["orders"].observed.all()
     assert sum(len(trial.at(cutoff)) for cutoff in trial.cutoffs) == len(trial.keys)
@@ -46,10 +52,46 @@ def test_only_some_users_are_left_and_keep_their_names():
     assert left.log.end == history.log.end
 
 
-def test_the_headline_names_the_middle_horizon_and_the_answers_their_questions():
-    assert {"auc_14d", "ibs_28d", "coverage_80", "amount_mae"} <= set(headline((28.0, 7.0, 14.0)))
-    assert [question.name for question in asked(("purchase",), 7.0)] == ["purchase", "orders"]
-    assert [question.name for question in asked(("purchase", "amount"), 7.0)] == ["purchase", "orders", "amount"]
+def test_the_headline_names_the_middle_horizon_and_every_answer():
+    assert {"auc_14d", "ibs_28d", "coverage_80", "amount_mae", "spend_rmse", "classes_logloss"} <= set(headline((28.0, 7.0, 14.0)))
+
+
+@pytest.fixture(scope="module")
+def answering():
+    """Models of every answer but redemption, which nobody does in this shop."""
+    further = {"spend": lambda grid: (SpendRate(),), "classes": lambda grid: (ClassRate(grid.shortest),)}
+
+    def all_of_them(answer, grid):
+        return further[answer](grid) if answer in further else candidates(answer, grid)
+
+    return fit(shop(), Trial.of(shop(), horizon_days=14.0).cutoffs[0], horizons=HORIZONS, candidates=all_of_them)
+
+
+def test_what_is_answered_is_judged_over_its_own_window(answering):
+    trial = Trial.of(shop(), weeks=2, horizon_days=14.0)
+    labels = trial.labels(answering)
+    assert set(labels) == {"purchase", "orders", "amount", "spend", "classes"}
+    assert (labels["spend"].end - trial.keys.cutoff == 7 * DAY).all()
+    assert labels["classes"].value.shape == (len(trial.keys), len(answering.classes))
+    names = {measure.name for measure in trial.measured(answering, trial.history, labels, headline(HORIZONS))}
+    assert {"logloss_14d", "orders_rmse", "amount_rmse", "spend_rmse", "classes_logloss"} <= names
+    few = trial.measured(answering, trial.history, labels, ("orders_bias",), trial.at(trial.cutoffs[0]))
+    assert [measure.name for measure in few] == ["orders_bias"]
+    assert len(few[0].statistic.parts) == len(trial.at(trial.cutoffs[0]))
+
+
+def test_only_what_is_asked_alike_is_compared(answering):
+    def names(*forecasters, days=14.0):
+        return [question.name for question in asked(days, *forecasters)]
+
+    plain = replace(answering, models={name: answering.models[name] for name in ("purchase", "orders")})
+    assert names(plain) == names(answering, plain) == ["purchase", "orders"]
+    assert names(answering, answering) == ["purchase", "orders", "amount", "spend", "classes"]
+    assert names(answering, replace(answering, classes=answering.classes[::-1])) == ["purchase", "orders", "amount", "spend"]
+    assert names(answering, replace(answering, windows={"spend": 14.0, "classes": 7.0})) == ["purchase", "orders", "amount", "classes"]
+    assert names(answering, days=3.0) == ["purchase", "orders", "amount"]
+    redeems = replace(answering, models={**plain.models, "redemption": BaseChance("redemption")}, windows={"redemption": 14.0})
+    assert [question.horizon_days for question in asked(28.0, redeems)] == [28.0, 28.0, 14.0]
 
 
 def test_segments_say_what_was_known_before_the_cutoff():

@@ -8,7 +8,7 @@ import pytest
 
 from whenbuy.core.arrays import DAY
 from whenbuy.core.clock import Clock
-from whenbuy.core.errors import EmptyError, LeakError
+from whenbuy.core.errors import LeakError, NotEnoughDataError
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
@@ -123,9 +123,9 @@ def test_users_are_answered_as_named_even_twice_even_strangers(history, model):
 
 
 def test_nobody_known_is_an_error_that_names_the_moment(history, model):
-    with pytest.raises(EmptyError, match="Nobody was known by 2010-01-01"):
+    with pytest.raises(NotEnoughDataError, match="Nobody was known by 2010-01-01"):
         model.predict(history, "2010-01-01", in_sample=True)
-    with pytest.raises(EmptyError, match="Nobody was known"):
+    with pytest.raises(NotEnoughDataError, match="Nobody was known"):
         model.predict(history, BOUNDARY, [])
 
 

@@ -67,6 +67,11 @@ def test_another_ending_is_refused_before_the_work(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+def test_endings_are_read_as_people_write_them(tmp_path):
+    write_frame(FRAME, tmp_path / "OUT.CSV")
+    assert pl.read_csv(tmp_path / "OUT.CSV")["n"].to_list() == FRAME["n"].to_list()
+
+
 def test_an_empty_table_has_its_columns(tmp_path):
     for ending in (".parquet", ".csv"):
         write_frame(FRAME.clear(), tmp_path / f"out{ending}")

@@ -10,7 +10,7 @@ from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.core.outlook import Outlook
-from whenbuy.pipeline.telling.words import Calendar, Name, count, money, percent, signed
+from whenbuy.pipeline.telling.words import Calendar, Name, count, money, percent, score_words, signed
 
 
 @given(st.floats(0, 1))
@@ -41,7 +41,7 @@ def test_short_money_says_the_amount(value: float) -> None:
 
 
 def test_counts_and_differences() -> None:
-    assert [count(number) for number in (0, 0.04, 6.02, 9.94, 9.96, 1_213.6)] == ["0", "0", "6", "9.9", "10", "1,214"]
+    assert [count(number) for number in (0, 0.04, 0.06, 6.02, 9.94, 9.96, 1_213.6)] == ["0", "<0.1", "0.1", "6", "9.9", "10", "1,214"]
     assert [signed(number, 2) for number in (1.234, -0.5, 0)] == ["+1.23", "−0.50", "+0.00"]
 
 
@@ -69,3 +69,13 @@ def test_dates_beyond_the_grid_are_said_as_such() -> None:
     outlook, calendar = Outlook(keys, {"purchase": curve}, (7.0,)), Calendar(clock, clock.instant("2018-03-01"))
     said = [calendar.expected(outlook.take(slice(row, row + 1))) for row in range(3)]
     assert said == [("11 Mar", "2 Mar – 17 Mar"), ("after 21 Mar", "3 Mar – later"), ("after 21 Mar", "later")]
+
+
+def test_scores_have_names() -> None:
+    said = {
+        "auc_7d": "AUC, 7 days", "logloss_14d": "log-loss, 14 days", "auc": "AUC", "mae": "mean error",
+        "mae_28d": "date off by, days (within 28)",
+        "coverage_80": "inside the 80\u202f% range", "bias_0.5d": "promised ÷ came, 0.5 days", "unheard_of_7d": "unheard_of_7d", "": "",
+        "c_index": "C-index", "precision_at_3": "right among the 3 likeliest", "_7d": "_7d",
+    }  # fmt: skip
+    assert {name: score_words(name) for name in said} == said

@@ -1,0 +1,1 @@
+"""Sources that need clients: databases, streams, brokers, watched folders."""

@@ -1,0 +1,1 @@
+"""From a forecaster and a history to an explanation."""

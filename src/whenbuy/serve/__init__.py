@@ -1,0 +1,1 @@
+"""The running system: events stream in, forecasts come out."""

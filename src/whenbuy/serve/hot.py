@@ -1,0 +1,184 @@
+"""The routes that are asked all the time: events in, forecasts out. Bytes become structures and structures bytes, with nothing between."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from whenbuy.core.errors import UsageError
+from whenbuy.ingest.cell import BadCellError, instant_of, name_of
+from whenbuy.ingest.reception import Event, Reception, Refused
+from whenbuy.serve.engine import Engine
+from whenbuy.serve.journal import Receipt
+from whenbuy.serve.limits import Limits
+from whenbuy.serve.routes import Reply, Request, Route
+from whenbuy.serve.wire import Asked, Forecasted, Forecasts, Sent, Taken, encode, refused
+
+LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"})
+"""Content types that say: one JSON object a line."""
+_LARGE: Final = 65_536
+"""Bodies beyond this length are understood in a thread of their own, in bytes."""
+_AT_ONCE: Final = 100
+"""So many users are forecast before others get their turn."""
+_SOURCE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_ASKED: Final = msgspec.json.Decoder(Asked)
+
+
+class Hot:
+    """Events in, forecasts out.
+
+    Parameters
+    ----------
+    engine
+        What takes and answers.
+    limits
+        How much one request may ask.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine, self._limits = engine, limits
+        self._reading = ThreadPoolExecutor(1, "reading")
+        self._zone = ZoneInfo(engine.reception.clock.zone)
+
+    def routes(self) -> list[Route]:
+        """Return its routes."""
+        return [
+            Route("POST", "/v1/events", "events:write", self.events),
+            Route("GET", "/v1/forecasts/{user}", "forecasts:read", self.one),
+            Route("POST", "/v1/forecasts", "forecasts:read", self.many),
+        ]
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._reading.shutdown(wait=False)
+
+    async def events(self, request: Request) -> Reply:
+        """Take the events of one request; answer after they are durable."""
+        asked = request.query("forecast", "source")
+        source, forecast = _source(asked.get("source")), _flag("forecast", asked.get("forecast"))
+        raw = await request.body()
+        if not raw.strip():
+            raise refused(422, "The body is empty.", "An event is one JSON object.", "Send one event, an array or one a line.")
+        lines = request.header(b"content-type").partition(";")[0].strip().lower() in LINES
+        now, reception = self._engine.now(), self._engine.reception
+        if len(raw) > _LARGE:
+            loop = asyncio.get_running_loop()
+            rows = await loop.run_in_executor(self._reading, understood, reception, raw, source, now, lines)
+        else:
+            rows = understood(reception, raw, source, now, lines)
+        users = tuple(dict.fromkeys(row.user for row in rows if isinstance(row, Event) and row.user is not None)) if forecast else ()
+        receipt, found = await self._engine.take_and_say(rows, users)
+        if forecast and found is None:
+            found = await self._forecasts(users, None)
+        return self._taken(receipt, found)
+
+    def _taken(self, receipt: Receipt, found: Sequence[Any] | None) -> Reply:
+        statuses = receipt.statuses
+        if len(statuses) == 1:
+            sent = [Sent(statuses[0], receipt.accepted[0], receipt.reasons[0] or None)]
+        else:
+            sent = [Sent(*row) for row in zip(statuses, receipt.accepted, (why or None for why in receipt.reasons), strict=True)]
+        good, again, dead, late = (statuses.count(each) for each in ("accepted", "duplicate", "dead", "late"))
+        standing = self._engine.standing(self._engine.now())
+        body = Taken(good, again, dead, late, sent, standing.model, standing.data_age_s, standing.degraded, found)
+        return Reply(422 if dead and dead == len(statuses) else 200, encode(body))
+
+    async def one(self, request: Request) -> Reply:
+        """Answer for one user."""
+        at = self._at(request.query("at").get("at"))
+        found = await self._forecasts([_user(request.text())], at)
+        standing = self._engine.standing(self._engine.now())
+        return Reply(200, encode(Forecasted(standing.model, standing.data_age_s, standing.degraded, found[0])))
+
+    async def many(self, request: Request) -> Reply:
+        """Answer for many users, in their order."""
+        request.query()
+        raw = await request.body()
+        try:
+            asked = _ASKED.decode(raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise refused(
+                422,
+                f"The body cannot be understood ({str(error)[:200]}).",
+                '{"users": ["u1", "u2"]} is needed, and "at" may stand beside.',
+                "Correct it.",
+            ) from None
+        if len(asked.users) > self._limits.most_users:
+            raise refused(
+                422,
+                f"{len(asked.users):,} users are asked about.",
+                f"At most {self._limits.most_users:,} are answered at a time.",
+                "Ask in parts.",
+            )
+        found = await self._forecasts([_user(user) for user in asked.users], self._at(asked.at))
+        standing = self._engine.standing(self._engine.now())
+        return Reply(200, encode(Forecasts(standing.model, standing.data_age_s, standing.degraded, found)))
+
+    async def _forecasts(self, users: Sequence[str], at: int | None) -> list[Any]:
+        moment = self._engine.moment() if at is None else at
+        found: list[Any] = []
+        for start in range(0, len(users), _AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            found += self._engine.forecasts(users[start : start + _AT_ONCE], moment)
+        return found
+
+    def _at(self, said: str | float | None) -> int | None:
+        if said is None:
+            return None
+        try:
+            at = instant_of("at", self._zone, self._engine.reception.day_first, said)
+        except BadCellError as error:
+            raise refused(422, error.got, error.need, "Correct it, or leave it out: then it is now.") from None
+        if at is None or at < self._engine.earliest():
+            raise refused(
+                422, f"at is {said!r}."[:200], "The live state knows the present only: no moment before the last event.",
+                "Ask for later, leave it out, or use `whenbuy predict --as-of`.",
+            )  # fmt: skip
+        return at
+
+
+def understood(reception: Reception, raw: bytes, source: str, now: int, lines: bool) -> list[Event | Refused]:
+    """Return what a reception makes of a body: a JSON array, JSON lines, or one object however it is broken into lines."""
+    if lines or raw[:64].lstrip()[:1] == b"[":
+        rows = reception.many(raw, source, now)
+        if not rows:
+            raise UsageError("There is no event in the body.", "At least one is needed.", "Send one event, an array or one a line.")
+        return rows
+    head, _, tail = raw.strip().partition(b"\n")
+    if tail and head.rstrip().endswith(b"}"):
+        return reception.many(raw, source, now)
+    return [reception.one(raw, source, now)]
+
+
+def _source(said: str | None) -> str:
+    if said is None:
+        return "http"
+    if not _SOURCE.fullmatch(said):
+        raise refused(422, f"source is {said[:60]!r}.", "A source has up to 40 letters, digits and . _ -", "Name it so, or leave it out.")
+    return f"http:{said}"
+
+
+def _flag(name: str, said: str | None) -> bool:
+    if said is None or said in _FLAGS:
+        return said is not None and _FLAGS[said]
+    raise refused(422, f"{name} is {said[:60]!r}.", "true or false is needed.", "Correct it, or leave it out.")
+
+
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _user(said: str | float) -> str:
+    try:
+        user = name_of("A user", said, words=False)
+    except BadCellError as error:
+        raise refused(422, error.got, error.need, "Correct it.") from None
+    if user is None:
+        raise refused(422, "A user is empty.", "A user is named by an id.", "Name one.")
+    return user

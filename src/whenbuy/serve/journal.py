@@ -1,0 +1,291 @@
+"""The journal: every event that was ever sent, in the order of its arrival, exactly once, or set aside with the reason.
+
+An acknowledged event is on the disk. What is counted always adds up: sent = accepted + duplicate + dead + late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from whenbuy.ingest.reception import Event, Reception, Refused, Value, late
+
+Status = Literal["accepted", "duplicate", "dead", "late"]
+Key = tuple[str, str]
+"""The source of an event and its id: what makes it this event for ever."""
+FORMAT: Final = 1
+"""The form of the tables; a journal of another form is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch, row by row. Who has it may rely on it: it is written after the batch is durable.
+
+    Parameters
+    ----------
+    accepted
+        The place of each row in the journal, None where it was not accepted.
+    statuses
+        ``accepted``, ``duplicate``, ``dead`` (a dead letter) or ``late`` (kept aside).
+    reasons
+        Why a row was not accepted; empty where it was.
+    events
+        The accepted events as they are stored, None for other rows: their ``known_at`` never falls from one to the next.
+    """
+
+    accepted: tuple[int | None, ...]
+    statuses: tuple[Status, ...]
+    reasons: tuple[str, ...]
+    events: tuple[Event | None, ...]
+
+    def new(self) -> Iterator[tuple[int, Event]]:
+        """Yield what was accepted: its place in the journal, and the event."""
+        for seq, event in zip(self.accepted, self.events, strict=True):
+            if seq is not None and event is not None:
+                yield seq, event
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of everything that was sent."""
+
+    sent: int
+    accepted: int
+    duplicate: int
+    dead: int
+    late: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing and nothing is counted twice."""
+        return self.sent == self.accepted + self.duplicate + self.dead + self.late
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """One row that was set aside.
+
+    Parameters
+    ----------
+    id
+        Its number, by which it is replayed.
+    status
+        ``dead`` where it is no event, ``late`` where it came after the stated lateness.
+    source
+        Where it came from.
+    raw
+        The bytes as they came; of a late event what was understood, as JSON.
+    reason
+        What was got, what is needed, what to do next.
+    known_at
+        Instant at which it arrived.
+    """
+
+    id: int
+    status: Status
+    source: str
+    raw: bytes
+    reason: str
+    known_at: int
+
+
+class Journal(Protocol):
+    """Where events are kept before anything else is done with them. All methods may be called from many threads."""
+
+    def take(self, batch: Sequence[Event | Refused], position: Key | None = None) -> Receipt:
+        """Keep a batch and the position of its source in one durable transaction; return after it is durable.
+
+        Parameters
+        ----------
+        batch
+            What the reception made of what was sent.
+        position
+            The name of a source and how far it has been read.
+
+        Raises
+        ------
+        AccessError, DependencyError, BusyError
+            When it could not be made durable: nothing of it was kept, and it can be sent again.
+        """
+
+    def events(self, after: int = 0, limit: int = 10_000) -> Iterator[tuple[int, Event]]:
+        """Yield accepted events by their place, in its order."""
+
+    def last(self) -> int:
+        """Return the place of the last accepted event; 0 where there is none."""
+
+    def position(self, source: str) -> str | None:
+        """Return how far a source has been read, None where it has not."""
+
+    def counts(self) -> Counts:
+        """Return what became of everything that was sent."""
+
+    def dead(self, after: int = 0, limit: int = 100) -> list[Dead]:
+        """Return rows that were set aside, by number."""
+
+    def replay(self, ids: Collection[int], reception: Reception, now: int) -> Receipt:
+        """Receive rows again that were set aside, in the order of their numbers; what is accepted now is set aside no more."""
+
+    def compacted(self) -> int:
+        """Return the place up to which the columnar log holds everything."""
+
+    def mark_compacted(self, seq: int) -> None:
+        """Say that the columnar log holds everything up to a place."""
+
+    def close(self) -> None:
+        """Let the store go. What was taken is durable already."""
+
+
+# ------------------------------------------------------------------------------- what the stores have in common
+
+
+class Body(msgspec.Struct, array_like=True):
+    """What a store keeps of an event beside its key and its arrival."""
+
+    user: str | None
+    kind: str
+    time: int
+    values: Mapping[str, Value]
+
+
+_BODY: Final = msgspec.json.Decoder(Body)
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The small facts of a journal, which change with every transaction."""
+
+    seq: int
+    known_at: int
+    sent: int
+    duplicate: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A row to be set aside; ``event_id`` is None where none is known."""
+
+    status: Status
+    source: str
+    event_id: str | None
+    known_at: int
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What a batch changes in a journal, and the receipt for it."""
+
+    receipt: Receipt
+    events: list[tuple[int, Event]]
+    aside: list[Aside]
+    state: State
+
+
+def keys(batch: Sequence[Event | Refused]) -> list[Key]:
+    """Return the keys of the events in a batch."""
+    return [(row.source, row.event_id) for row in batch if isinstance(row, Event)]
+
+
+def sort_out(batch: Sequence[Event | Refused], known: Collection[Key], state: State, lateness_days: float) -> Sorted:
+    """Return what a batch changes in a journal: each row is new, a duplicate, a dead letter or late.
+
+    Whether it is a duplicate is asked first: an event that was accepted in time may be sent again at any time.
+
+    Parameters
+    ----------
+    batch
+        The rows.
+    known
+        Keys in the batch that the journal holds already.
+    state
+        The journal's facts before the batch.
+    lateness_days
+        How many days an event may be on its way.
+    """
+    accepted: list[int | None] = []
+    statuses: list[Status] = []
+    reasons: list[str] = []
+    stored: list[Event | None] = []
+    events: list[tuple[int, Event]] = []
+    aside: list[Aside] = []
+    met = set(known)
+    seq, high, duplicate, tardy = state.seq, state.known_at, state.duplicate, state.late
+    for row in batch:
+        number: int | None = None
+        event: Event | None = None
+        status: Status = "accepted"
+        reason = ""
+        if isinstance(row, Refused):
+            status, reason = "dead", row.reason
+            aside.append(Aside("dead", row.source, None, row.known_at, reason, row.raw))
+        elif (key := (row.source, row.event_id)) in met:
+            status, reason = "duplicate", _DUPLICATE
+            duplicate += 1
+        elif late(row, lateness_days):
+            met.add(key)
+            status, reason = "late", _late(row, lateness_days)
+            aside.append(Aside("late", row.source, row.event_id, row.known_at, reason, _ENCODE(row)))
+            tardy += 1
+        else:
+            met.add(key)
+            event = row if row.known_at >= high else msgspec.structs.replace(row, known_at=high)
+            number, high, seq = seq + 1, event.known_at, seq + 1
+            events.append((seq, event))
+        accepted.append(number)
+        stored.append(event)
+        statuses.append(status)
+        reasons.append(reason)
+    receipt = Receipt(tuple(accepted), tuple(statuses), tuple(reasons), tuple(stored))
+    return Sorted(receipt, events, aside, State(seq, high, state.sent + len(batch), duplicate, tardy))
+
+
+def cut(whole: Receipt, sizes: Sequence[int]) -> list[Receipt]:
+    """Return the receipts of batches that were sorted out as one."""
+    found, start = [], 0
+    for size in sizes:
+        part = slice(start, start + size)
+        found.append(Receipt(whole.accepted[part], whole.statuses[part], whole.reasons[part], whole.events[part]))
+        start += size
+    return found
+
+
+def again(dead: Dead, reception: Reception, now: int) -> Event | Refused:
+    """Return what a reception makes of a row that was set aside."""
+    if dead.status == "dead":
+        return reception.one(dead.raw, dead.source, now, f"dead letter {dead.id}")
+    event: Event = msgspec.json.decode(dead.raw, type=Event)
+    return msgspec.structs.replace(event, known_at=now)
+
+
+def still_aside(held: Sequence[Dead], receipt: Receipt) -> list[int]:
+    """Return the numbers of rows that a replay sets aside again."""
+    return [dead.id for dead, status in zip(held, receipt.statuses, strict=True) if status in ("dead", "late")]
+
+
+def body_of(event: Event) -> bytes:
+    """Return what is kept of an event beside its key and its arrival, as JSON."""
+    return _ENCODE(Body(event.user, event.kind, event.time, event.values))
+
+
+def event_of(source: str, event_id: str, known_at: int, body: bytes) -> Event:
+    """Return an event as it was kept."""
+    kept = _BODY.decode(body)
+    return Event(source, event_id, kept.user, kept.kind, kept.time, known_at, kept.values)
+
+
+_DUPLICATE: Final = "This event is held already. One event is counted once. Nothing is to be done."
+
+
+def _late(event: Event, lateness_days: float) -> str:
+    days = (event.known_at - event.time) / 86_400_000_000
+    return (
+        f"It arrived {days:,.1f} days after it happened. This shop waits {lateness_days:g} days. "
+        "Raise lateness_days in whenbuy.toml and replay it, or leave it aside."
+    )

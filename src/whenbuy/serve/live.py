@@ -1,0 +1,454 @@
+"""The live state: events stream in, forecasts come out, and both equal the batch forecast over the same events.
+
+What is true stands in the columnar log and, for what arrived since, in the events that were applied (the *tail*). Everything else here is
+made of these two, customer by customer, when she is first met, and may be dropped at any time. So a start with millions of stored events
+takes no longer than opening the log, memory is bounded by who is active, and there is nothing that a crash could damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
+from whenbuy.core.errors import LeakError, UsageError
+from whenbuy.core.examples import Examples, Table
+from whenbuy.core.history import History
+from whenbuy.core.keys import Keys
+from whenbuy.core.log import Dictionary
+from whenbuy.core.profile import Profile
+from whenbuy.features.live import Live
+from whenbuy.ingest.reception import SKEW, Event
+from whenbuy.pipeline.learning.forecaster import Forecaster, Said
+from whenbuy.serve.classes import ClassReader, Entry
+from whenbuy.serve.coding import Coding, Rows, Tables
+from whenbuy.serve.excerpt import excerpt
+from whenbuy.serve.quick import quick
+from whenbuy.serve.reading import Curve, Reading
+from whenbuy.serve.snapshot import Snapshot, read_snapshot, write_snapshot
+
+MOST_KNOWN: Final = 250_000
+"""So many customers are held ready at once; when more are met, all are let go and come back one by one."""
+_NOBODY: Final = "\0nobody"
+_STRANGER: Final = 0
+"""Place of a customer of whom nothing is known."""
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """A customer who is held ready.
+
+    Parameters
+    ----------
+    place
+        Where her windows are.
+    code
+        Her code in the log; -1 where it does not know her.
+    last
+        The instant at which her last event became known; ``MISSING`` where there is none.
+    events
+        How many of her events are known.
+    bought
+        Whether one of them is a purchase.
+    orders
+        The orders of which a line is known, once a purchase asked for them: ids, or instants of those without one.
+    entries
+        What each event that the log does not hold says of classes.
+    merged
+        Whether her events in the log and those that followed lie between each other.
+    curve
+        What the model said last, where nothing has happened since.
+    """
+
+    place: int
+    code: int
+    last: int
+    events: int
+    bought: bool
+    orders: set[str | int] | None = None
+    entries: list[Entry] = field(default_factory=list)
+    merged: bool = False
+    curve: Curve | None = None
+
+
+class LiveState:
+    """What is known of every customer now, and the forecasts that follow from it.
+
+    One thread writes and reads it.
+
+    Parameters
+    ----------
+    history
+        The columnar log.
+    model
+        Who answers.
+    seq
+        The place in the journal up to which the log holds everything.
+    most
+        How many customers are held ready at once.
+
+    Raises
+    ------
+    ColumnError, SettingsError
+        When the model's features do not fit the log.
+    """
+
+    def __init__(self, history: History, model: Forecaster, seq: int = 0, most: int = MOST_KNOWN) -> None:
+        self.history, self.model, self.seq, self.base, self._most = history, replace(model, models=quick(model.models)), seq, seq, most
+        self._coding = Coding.of(model.features, history)
+        self._tables: Tables = self._coding.tables(history.log)
+        self._codes: dict[str, int] = {name: code for code, name in enumerate(history.log.users.ids.to_list())}
+        self._tail: dict[str, list[tuple[int, Event]]] = {}
+        self._values = np.zeros(len(self._coding.program.columns), np.int64)
+        self._day: tuple[int, int] = (0, 0)
+        self._people = _People(history.users)
+        self._classes = self._class_readers()
+        self._forget()
+        self._reading = Reading.of(model, self._said([_NOBODY], [self._stranger()], np.array([max(model.known_until, history.end)])))
+
+    @classmethod
+    def of(cls, history: History, model: Forecaster, *, after: int = 0) -> Self:
+        """Return the state that a log holds; what the journal holds behind ``after`` is then applied."""
+        return cls(history, model, after)
+
+    @property
+    def answer(self) -> type[msgspec.Struct]:
+        """The structure of one forecast: the columns of ``predict``, ``known_events`` and ``degraded``."""
+        return self._reading.answer
+
+    def __len__(self) -> int:
+        return len(self._codes) + sum(name not in self._codes for name in self._tail)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the windows of the customers who are held ready."""
+        return self._live.used
+
+    # ------------------------------------------------------------------------------------------- events in
+
+    def apply(self, seq: int, event: Event) -> None:
+        """Learn of one event. One that is known already, by its place in the journal, changes nothing.
+
+        New customers, kinds, items and categories are a normal case: nothing is compiled again.
+
+        Raises
+        ------
+        UsageError
+            When an event between was left out.
+        """
+        if seq <= self.seq:
+            return
+        if seq != self.seq + 1:
+            raise UsageError(
+                f"Event {seq:,} was applied after event {self.seq:,}.", "The journal is applied without a gap.", "Apply what lies between."
+            )
+        self.seq = seq
+        self._learn(seq, event)
+
+    def _learn(self, seq: int, event: Event) -> None:
+        if event.user is None:
+            return
+        self._tail.setdefault(event.user, []).append((seq, event))
+        known = self._users.get(event.user)
+        if known is None:
+            return
+        if event.known_at < known.last:  # the log holds one that is known only later
+            del self._users[event.user]
+            return
+        self._enter(known, event)
+
+    def tails(self) -> list[str]:
+        """Return the customers of whom something is known that the log does not hold."""
+        return list(self._tail)
+
+    def tail(self, user: str) -> list[tuple[int, Event]]:
+        """Return what is known of a customer that the log does not hold, with its places in the journal."""
+        return self._tail.get(user, [])
+
+    def follow(self, user: str, tail: Sequence[tuple[int, Event]]) -> None:
+        """Take over what another state knows of a customer that the log does not hold; ``seq`` stays as it is."""
+        fresh = [pair for pair in tail if pair[0] > self.base]
+        held = self._tail.get(user, [])
+        if [seq for seq, _ in fresh[: len(held)]] != [seq for seq, _ in held]:
+            self._users.pop(user, None)
+            held = self._tail[user] = []
+        for pair in fresh[len(held) :]:
+            self._learn(*pair)
+
+    def features(self, user: str, at: int) -> Singles:
+        """Return the features of one customer as of an instant (f), in the order of the model's spec.
+
+        Raises
+        ------
+        LeakError
+            When an event is known at or after that instant.
+        """
+        if len(self._users) >= self._most:
+            self._forget()
+        return self._live.read(self._known(user).place, at)
+
+    # ------------------------------------------------------------------------------------------- forecasts out
+
+    def forecast(self, user: str, at: int) -> Any:
+        """Return the whole forecast of one customer as of an instant: an ``answer``.
+
+        The model speaks when she did something, or a new day of the shop began; in between the curve is conditioned on her silence. A
+        customer of whom nothing is known gets the priors.
+
+        Raises
+        ------
+        LeakError
+            When more is known than was known at that instant. Within the five minutes by which clocks may differ, the answer is as of just
+            after her last event and says so in ``as_of``.
+        """
+        return self.forecasts((user,), at)[0]
+
+    def forecasts(self, users: Sequence[str], at: int, degraded: str | None = None) -> list[Any]:
+        """Return the forecasts of customers as of an instant, in their order, each marked with what it is degraded in; raises as `forecast`."""
+        if len(self._users) + len(users) > self._most:
+            self._forget()
+        known = [self._known(user) for user in users]
+        moments = [_moment(user, one, at) for user, one in zip(users, known, strict=True)]
+        read_at = [self._read_at(one, moment) for one, moment in zip(known, moments, strict=True)]
+        stale = [i for i, one in enumerate(known) if one.curve is None or one.curve.read_at != read_at[i]]
+        if stale:
+            said = self._said([users[i] for i in stale], [known[i] for i in stale], np.array([read_at[i] for i in stale]))
+            for i, curve in zip(stale, self._reading.curves(self.model, said), strict=True):
+                known[i].curve = curve
+        read = self._reading.read
+        return [
+            read(user, moment, one.events, one.curve, degraded)
+            for user, moment, one in zip(users, moments, known, strict=True)
+            if one.curve is not None
+        ]
+
+    # ------------------------------------------------------------------------------------------- the log moves on
+
+    def rebase(self, history: History, seq: int) -> None:
+        """Stand on a log that holds more of the journal: what it holds need not be remembered here.
+
+        Parameters
+        ----------
+        history
+            The log, as it is now.
+        seq
+            The place in the journal up to which it holds everything.
+
+        Raises
+        ------
+        UsageError
+            When that is less than before, or more than was applied.
+        """
+        if not self.base <= seq <= self.seq:
+            raise UsageError(
+                f"The log holds the journal up to {seq:,}; the state stands on {self.base:,} and knows {self.seq:,}.",
+                "A log is taken up that holds more than the one before, and nothing that was not applied.", "Catch up first.",
+            )  # fmt: skip
+        self.history, self.base = history, seq
+        self._tables = self._coding.tables(history.log)
+        self._codes = {name: code for code, name in enumerate(history.log.users.ids.to_list())}
+        self._people = _People(history.users)
+        self._classes = self._class_readers()
+        left = {user: [pair for pair in pairs if pair[0] > seq] for user, pairs in self._tail.items()}
+        self._tail = {user: pairs for user, pairs in left.items() if pairs}
+        if self._classes:  # they read her rows where they stand now
+            self._forget()
+        for user, known in self._users.items():
+            known.code = self._codes.get(user, -1)
+
+    def snapshot(self, folder: Path | str) -> None:
+        """Write what arrived since the log was written, so that a start need not ask the journal for it."""
+        pairs = sorted((pair for pairs in self._tail.values() for pair in pairs), key=lambda pair: pair[0])
+        write_snapshot(Path(folder), Snapshot(self.base, self.seq, len(self.history.log), self.history.end, pairs))
+
+    @classmethod
+    def restore(cls, folder: Path | str, history: History, model: Forecaster, *, after: int = 0) -> Self:
+        """Return the state of a snapshot, over the log on which it stood.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no snapshot, or it stood on another log: take the state from the log and the journal.
+        DamagedError
+            When the snapshot is not what was written.
+        """
+        found = read_snapshot(Path(folder), after, len(history.log), history.end)
+        state = cls(history, model, after)
+        for seq, event in found.events:
+            state.seq = seq - 1  # events without a customer are not in it
+            state.apply(seq, event)
+        state.seq = found.seq
+        return state
+
+    # ------------------------------------------------------------------------------------------- one customer
+
+    def _forget(self) -> None:
+        """Let go of everybody."""
+        self._live, self._users, self._next = Live(self._coding.program), dict[str, Known](), _STRANGER + 1
+
+    @staticmethod
+    def _stranger() -> Known:
+        return Known(_STRANGER, -1, MISSING, 0, False)
+
+    def _known(self, user: str) -> Known:
+        """Return a customer, who is made ready where she is not."""
+        known = self._users.get(user)
+        if known is not None:
+            return known
+        code = self._codes.get(user, -1)
+        tail = self._tail.get(user)
+        if code < 0 and not tail:
+            return self._stranger()
+        known = self._made(user, code, [event for _, event in tail or ()])
+        self._users[user] = known
+        return known
+
+    def _made(self, user: str, code: int, tail: Sequence[Event]) -> Known:
+        log, tables = self.history.log, self._tables
+        lo, hi = (int(log.offsets[code]), int(log.offsets[code + 1])) if code >= 0 else (0, 0)
+        if tail and hi > lo and tail[0].known_at < log.known_at[hi - 1]:  # they do not simply follow each other
+            log = excerpt(self.history, [(user, code)], {user: tail}).log
+            tables, lo, hi, tail = self._coding.tables(log), 0, len(log), ()
+        known = Known(self._next, code, MISSING, hi - lo, False, merged=log is not self.history.log)
+        self._next += 1
+        if hi > lo:
+            rows = tables.rows(lo, hi)
+            self._live.enter(known.place, rows.known_at, rows.time, rows.kind, rows.values)
+            known.last, known.bought = int(rows.known_at[-1]), self._buys(rows)
+            if known.merged:
+                known.orders = _orders(log, lo, hi)
+        for event in tail:
+            self._enter(known, event)
+        return known
+
+    def _buys(self, rows: Rows) -> bool:
+        return bool((rows.kind == self._coding.purchase).any())
+
+    def _enter(self, known: Known, event: Event) -> None:
+        """Let an event, the latest known one, enter the windows of a customer."""
+        kind = self._coding.kind(event)
+        if kind == self._coding.purchase:
+            kind, known.bought = self._line(known, event, kind), True
+        for reader in self._classes.values():
+            known.entries.append(reader.entry(event, head=kind != self._coding.line))
+        self._coding.values(event, self._values)
+        self._live.update(known.place, event.known_at, event.time, kind, self._values)
+        known.last = event.known_at
+        known.events += 1
+        known.curve = None
+
+    def _line(self, known: Known, event: Event, kind: int) -> int:
+        """Return the kind of a purchase: the first known line of its order is one, further lines are another."""
+        if known.orders is None:
+            lo, hi = (self.history.log.offsets[known.code : known.code + 2]) if known.code >= 0 else (0, 0)
+            known.orders = _orders(self.history.log, int(lo), int(hi))
+        order = event.values.get("order_id")
+        named = event.time if order is None else str(order)
+        if named in known.orders:
+            return self._coding.line
+        known.orders.add(named)
+        return kind
+
+    def _read_at(self, known: Known, at: int) -> int:
+        """Return when her past is read: at the later of her last event and the start of the shop's day."""
+        if not self._day[0] <= at < self._day[1]:
+            clock = self.history.clock
+            self._day = int(clock.midnight_before(np.array([at], np.int64))[0]), clock.next_midnight(at)
+        return min(max(self._day[0], known.last + 1), at)
+
+    # ------------------------------------------------------------------------------------------- what the model says
+
+    def _said(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Said:
+        """Return what the model says of some customers, read as of an instant each."""
+        place, live = np.array([one.place for one in known], np.int64), self._live
+
+        def silence(days: Floats, rows: Ints) -> Table:
+            later = read_at[rows] + np.round(np.multiply(days, DAY)).astype(np.int64)
+            return live.table(place[rows], later, read_at[rows])
+
+        codes: Any = np.arange(len(users), dtype=np.int32)
+        keys = Keys("user", codes, read_at, Dictionary.of(users))
+        blocks = self._blocks(users, known, read_at) if self.model.blocks else {}
+        asked = Examples(keys, live.table(place, read_at, read_at), {}, silence, blocks=blocks)
+        bare = [one.bought for one in known]
+        return self.model.said(asked, lambda: self._people.attributes(users, bare, read_at), self.history.clock)
+
+    def _class_readers(self) -> Mapping[str, ClassReader]:
+        """Return the readers of the model's block, where it is one of classes."""
+        found = {name: ClassReader.of(spec, self.history.log) for name, spec in self.model.blocks.items()}
+        return {name: reader for name, reader in found.items() if reader is not None} if len(found) == 1 else {}
+
+    def _blocks(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Mapping[str, Any]:
+        """Return what is told of customers beside their features: compiled for classes, else by the batch engine over their events."""
+        if self._classes and not any(one.merged for one in known):
+            offsets = self.history.log.offsets
+            slices = [(int(offsets[one.code]), int(offsets[one.code + 1])) if one.code >= 0 else (0, 0) for one in known]
+            return {name: reader.block(slices, [one.entries for one in known], read_at) for name, reader in self._classes.items()}
+        named = dict(zip(users, (one.code for one in known), strict=True))
+        tail = {user: [event for _, event in self._tail.get(user, ())] for user in named}
+        history = excerpt(self.history, list(named.items()), tail)
+        keys = history.keys(users, 0)
+        past = history.before(Keys("user", keys.code, read_at, keys.names))
+        return {name: spec.block(past) for name, spec in self.model.blocks.items()}
+
+
+class _People:
+    """The attributes of customers, found by name."""
+
+    def __init__(self, profile: Profile | None) -> None:
+        self._profile = profile
+        self._rows: dict[str, list[int]] | None = None
+
+    def attributes(self, users: Sequence[str], bought: Sequence[bool], at: Instants) -> pl.DataFrame:
+        """Return the attributes that were true before an instant each (n rows); none of those who bought, of whom they say nothing more."""
+        if self._profile is None or all(bought):
+            return pl.DataFrame({"": pl.Series([None] * len(users), dtype=pl.String)})
+        if self._rows is None:
+            self._rows = {}
+            for row, name in enumerate(self._profile.table["id"].cast(pl.String).to_list()):
+                self._rows.setdefault(name, []).append(row)
+        rows = [row for name in dict.fromkeys(users) for row in self._rows.get(name, ())]
+        some = Profile(self._profile.entity, self._profile.table[sorted(rows)], self._profile.timeless)
+        return some.as_of(pl.Series(list(users), dtype=pl.String), at)
+
+
+def _orders(log: Any, lo: int, hi: int) -> set[str | int]:
+    """Return the orders of which the rows lo … hi hold a line: their ids, or the instants of those without one."""
+    rows = lo + np.flatnonzero(log.kind[lo:hi] == log.code("purchase"))
+    column = log.columns.get("order_id")
+    if column is None or column.dictionary is None:
+        return set(log.time[rows].tolist())
+    codes = np.asarray(column.values[rows], np.int32)
+    bare = log.time[rows[codes < 0]].tolist()
+    return {*bare, *column.dictionary.ids.gather(np.unique(codes[codes >= 0])).to_list()}
+
+
+def _moment(user: str, known: Known, at: int) -> int:
+    """Return as of when a customer is forecast.
+
+    Raises
+    ------
+    LeakError
+        When that lies further back than clocks may differ.
+    """
+    if at > known.last:
+        return at
+    if at < known.last - SKEW:
+        raise LeakError(
+            f"A forecast of {user!r} was asked for as of an instant before her last event.",
+            "The live state knows what is known now, and cannot forget it.", "Ask as of now, or predict from the log.",
+        )  # fmt: skip
+    return known.last + 1
+
+
+def apply_all(state: LiveState, events: Iterable[tuple[int, Event]]) -> LiveState:
+    """Return the state after some events of the journal, in its order."""
+    for seq, event in events:
+        state.apply(seq, event)
+    return state

@@ -1,0 +1,94 @@
+"""A running shop: the parts of a server put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+from whenbuy.core.errors import WhenbuyError
+from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.keeping.registry import Registry
+from whenbuy.pipeline.keeping.shop import Shop
+from whenbuy.pipeline.telling.result import Result
+from whenbuy.serve.api import application
+from whenbuy.serve.compaction import compact
+from whenbuy.serve.engine import Engine
+from whenbuy.serve.keys import Keys
+from whenbuy.serve.limits import Limits
+from whenbuy.serve.logs import Log
+from whenbuy.serve.readying import folder_of, readied
+from whenbuy.serve.server import Server, bound
+from whenbuy.serve.store import journal_of
+from whenbuy.serve.telling import Telling
+from whenbuy.serve.upkeep import Keeping, ModelWatch
+from whenbuy.serve.verbs_ingest import reception_of
+from whenbuy.serve.webhooks import Webhook
+
+if TYPE_CHECKING:
+    from whenbuy.serve.verbs_serve import Address
+
+
+def run(
+    shop: Shop, address: Address, keys: Keys, limits: Limits, hooks: tuple[Webhook, ...], *, compact_s: float,
+    say: Callable[[str], None], now: Callable[[], int], log: TextIO, environ: Mapping[str, str],
+    stops: Callable[[Callable[[], None]], object],
+) -> Result:  # fmt: skip
+    """Serve a shop until it is told to end; see ``verbs_serve.serve``."""
+    listening = bound(address.host, address.port)
+    try:
+        reception = reception_of(shop)
+        journal = journal_of(shop.folder, reception.lateness_days, environ)
+        try:
+            say("making the model ready")
+            first = readied(shop, journal, None, now)
+            engine = Engine(journal, reception, first.model, first.live, first.known_at, now)
+            lines, registry = Log(log, now), Registry(shop.models)
+            app = application(engine, keys, limits, log=lines, about=lru_cache(8)(partial(_about, registry)))
+            telling = Telling(hooks, lines, now)
+            watch = ModelWatch(engine, registry, lambda id: readied(shop, journal, id, now), lines, telling.tell)
+            tidy = Keeping("compacted", partial(_compacted, engine, shop), compact_s, lines)
+            where = f"{'https' if address.certificate else 'http'}://{_host(address.host)}:{listening.getsockname()[1]}"
+            server = Server(
+                app, engine, listening, tasks=(engine.watch_journal, watch.run, tidy.run), last=partial(_last, engine, shop, lines),
+                certificate=address.certificate, private_key=address.private_key,
+                begun=lambda: say(f"{first.model} answers at {where}; Ctrl-C ends it"),
+            )  # fmt: skip
+            stops(server.stop)
+            server.run()
+            telling.end()
+            counts = engine.counts()
+        finally:
+            journal.close()
+    finally:
+        listening.close()
+    facts = {"address": where, "model": engine.model, "sent": counts.sent, "accepted": counts.accepted}
+    return Result(facts, after=("The server ended. Everything that was acknowledged is kept.",))
+
+
+async def _compacted(engine: Engine, shop: Shop) -> Mapping[str, Any]:
+    """Bring the journal into the log, and let the live state stand on it."""
+    done = await asyncio.to_thread(compact, engine.journal, shop.log)
+    if done.seq > engine.live.base:
+        await engine.rebase(await asyncio.to_thread(open_log, shop.log), done.seq)
+    return {"added": done.added, "seq": done.seq}
+
+
+def _last(engine: Engine, shop: Shop, log: Log) -> None:
+    try:
+        engine.live.snapshot(folder_of(shop))
+        log.write("ended", seq=engine.live.seq)
+    except WhenbuyError as error:  # a start without a snapshot takes longer, and nothing else
+        log.write("ended", error=type(error).__name__)
+
+
+def _about(registry: Registry, id: str) -> Mapping[str, Any]:
+    try:
+        return registry.verify(id).about
+    except WhenbuyError:
+        return {}
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

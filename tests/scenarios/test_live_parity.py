@@ -1,0 +1,59 @@
+"""Online equals offline: what the live state says after each event is what the batch says over the log of the same events."""
+
+import numpy as np
+import pytest
+
+from tests.unit.serve.live_shop import differences, events_after, joined, model, shop, stands_at
+from whenbuy.core.arrays import DAY
+from whenbuy.core.keys import Keys
+from whenbuy.serve.live import LiveState
+
+HOUR = DAY // 24
+
+
+def test_window_features_of_5000_keys_agree_bit_for_bit():
+    history, forecaster = shop(1_000, 150, 3), model("plain")
+    begin = history.end - 20 * DAY
+    base, events = stands_at(history, begin), events_after(history, begin)
+    state, applied, compared = LiveState.of(base, forecaster), 0, 0
+    users = history.log.users.ids.to_list()
+    for at in (begin + HOUR, begin + 3 * DAY, begin + 7 * DAY + 5 * HOUR, begin + 13 * DAY, begin + 20 * DAY):
+        while applied < len(events) and events[applied].known_at < at:
+            applied += 1
+            state.apply(applied, events[applied - 1])
+        so_far = joined(base, events[:applied])
+        past = so_far.before(so_far.keys(users, at))
+        batch = forecaster.features.table(past).values
+        live = np.stack([state.features(user, at) for user in users])
+        np.testing.assert_array_equal(live.view(np.uint32)[~np.isnan(live)], batch.view(np.uint32)[~np.isnan(batch)])
+        np.testing.assert_array_equal(np.isnan(live), np.isnan(batch))
+        compared += len(users)
+    assert compared >= 5_000
+    assert applied > 1_000
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+def test_forecasts_equal_the_batch_forecast_at_the_same_instants(kind):
+    history, forecaster = shop(), model(kind)
+    begin = history.end - 6 * DAY
+    base, events = stands_at(history, begin), events_after(history, begin)
+    state, applied = LiveState.of(base, forecaster), 0
+    users = [*history.log.users.ids.to_list()[:40], "somebody new"]
+    for at in (begin + 1, begin + 2 * DAY + 7 * HOUR, begin + 2 * DAY + 9 * HOUR, begin + 6 * DAY):
+        while applied < len(events) and events[applied].known_at < at:
+            applied += 1
+            state.apply(applied, events[applied - 1])
+        assert differences(state, forecaster, joined(base, events[:applied]), users, at) < 1e-9
+    assert applied > 100
+
+
+def test_a_key_of_the_batch_and_a_live_customer_are_the_same_person():
+    history, forecaster = shop(), model("plain")
+    user = history.log.users.ids[3]
+    state = LiveState.of(history, forecaster)
+    keys = Keys("user", np.array([3], np.int32), np.array([history.end]), history.log.users)
+    told = forecaster.answer(history, keys).frame().row(0, named=True)
+    said = state.forecast(user, history.end)
+    assert said.user_id == user == told["user_id"]
+    assert said.p_purchase_7d == pytest.approx(told["p_purchase_7d"], abs=1e-9)
+    assert said.known_events == history.log.offsets[4] - history.log.offsets[3]

@@ -1,0 +1,43 @@
+"""The compiled sum of terms equals the plain one."""
+
+import numpy as np
+import pytest
+
+from whenbuy.core.examples import Table
+from whenbuy.models.quick_terms import QuickTerms
+from whenbuy.models.terms import Terms
+
+NAMES = (
+    "frequency", "recency_days", "tenure_days", "event_recency_days", "event_tenure_days", "mean_amount", "first_amount", "last_amount",
+    "gap_mean_days", "gap_deviation_days", "orders_decay_8d", "orders_decay_64d", "weekday_sin", "weekday_cos", "view_count", "view_7d",
+    "difference",
+)  # fmt: skip
+
+
+def _table(rng, names, rows=400):
+    values = rng.exponential(20.0, (rows, len(names))).astype(np.float32)
+    for place, name in enumerate(names):
+        if name in ("mean_amount", "first_amount", "gap_mean_days", "gap_deviation_days", "difference"):
+            values[rng.random(rows) < 0.3, place] = np.nan
+        if name in ("weekday_sin", "weekday_cos", "difference"):
+            values[:, place] -= 20
+    stranger = rng.random(rows) < 0.1
+    values[np.ix_(stranger, [names.index(name) for name in names if name.endswith("_days")])] = np.nan
+    values[stranger, names.index("frequency")] = 0
+    values[rng.random(rows) < 0.2, names.index("frequency")] = 0
+    return Table(names, values)
+
+
+@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("left_out", [(), ("mean_amount", "first_amount", "last_amount"), ("first_amount", "view_count", "gap_mean_days")])
+def test_the_compiled_sum_is_the_plain_one(rich, left_out):
+    rng = np.random.default_rng(len(left_out))
+    table = _table(rng, tuple(name for name in NAMES if name not in left_out))
+    terms = Terms.learn(table, rich=rich)
+    weights = rng.normal(size=terms.matrix(table).shape[1])
+    quick = QuickTerms.of(terms)
+    plain = terms.score(table, weights)
+    np.testing.assert_allclose(quick.score(table, weights), plain, rtol=1e-12, atol=1e-11 * np.abs(plain).max())
+    shuffled = rng.permutation(len(table.names))
+    moved = Table(tuple(table.names[i] for i in shuffled), table.values[:, shuffled])
+    np.testing.assert_allclose(quick.score(moved, weights), terms.score(moved, weights), rtol=1e-12, atol=1e-11 * np.abs(plain).max())
