@@ -21,10 +21,8 @@ def main(shop, clock, port_file):
         if " answers at " in text:
             Path(port_file).write_text(text.partition(" answers at ")[2].partition(";")[0])
 
-    serve(
-        Path(shop), Address(port=0), limits=Limits(per_second=1e9, burst=1e9, most_lag_s=60), compact_s=1.0, say=say, now=clock_of(Path(clock)),
-        log=sys.stderr,
-    )  # fmt: skip
+    limits = Limits(per_second=1e9, burst=1e9, most_lag_s=60)
+    serve(Path(shop), Address(port=0), limits=limits, compact_s=1.0, say=say, now=clock_of(Path(clock)), log=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A day of a shop, sent to its server with kills, duplicates and late events, ends with the forecasts of the batch run over the same log."""
+"""A shop's days, sent to its server with kills, duplicates and late events, end with the forecasts of the batch run over the same log."""
 
 import json
 import mmap
@@ -154,13 +154,7 @@ def replay(server, clock, batches, kills, rng):
         clock.set(max(at, clock.now) + 1)
         killer = None
         if place in strikes:
-
-            def strike(wait=rng.random() * 0.02):
-                time.sleep(wait)
-                server.kill()
-                server.start()
-
-            killer = threading.Thread(target=strike)
+            killer = threading.Thread(target=strike, args=(server, rng.random() * 0.02))
             killer.start()
         answer = send(server, rows[0] if len(rows) == 1 else rows, rng.random() < 0.3)
         if killer is not None:
@@ -168,6 +162,13 @@ def replay(server, clock, batches, kills, rng):
         for status in told:
             told[status] += answer[status]
     return told
+
+
+def strike(server, wait):
+    """Kill the server while it is at work, and start it again."""
+    time.sleep(wait)
+    server.kill()
+    server.start()
 
 
 def live(server, users):

@@ -86,12 +86,10 @@ class Coding:
         """Return what the kernels call an event's kind, the first line of an order where it is a purchase."""
         return self.kinds.get(event.kind, self.kinds[OTHER])
 
-    def values(self, event: Event, out: Ints) -> None:
-        """Write what an event says in the columns that the program reads (columns)."""
+    def values(self, event: Event) -> list[int]:
+        """Return what an event says in the columns that the program reads (columns)."""
         told = event.values
-        for place, (name, read, absent) in enumerate(self.readers):
-            value = told.get(name)
-            out[place] = absent if value is None else read(value)
+        return [read(told[name]) if name in told else absent for name, read, absent in self.readers]
 
     def tables(self, log: EventLog) -> Tables:
         """Return how this log's own codes are read."""
@@ -159,7 +157,7 @@ def number_reader(scale: int) -> _Read:
 
     def number(value: Any) -> int:
         try:
-            scaled = float(value) * scale
+            scaled = value * scale if type(value) is float else float(value) * scale
         except (TypeError, ValueError, OverflowError):
             return MISSING
         return round(scaled) if -_MOST < scaled < _MOST else MISSING

@@ -105,7 +105,6 @@ class LiveState:
         self._tables: Tables = self._coding.tables(history.log)
         self._codes: dict[str, int] = {name: code for code, name in enumerate(history.log.users.ids.to_list())}
         self._tail: dict[str, list[tuple[int, Event]]] = {}
-        self._values = np.zeros(len(self._coding.program.columns), np.int64)
         self._day: tuple[int, int] = (0, 0)
         self._people = _People(history.users)
         self._classes = self._class_readers()
@@ -337,8 +336,7 @@ class LiveState:
             kind, known.bought = self._line(known, event, kind), True
         for reader in self._classes.values():
             known.entries.append(reader.entry(event, head=kind != self._coding.line))
-        self._coding.values(event, self._values)
-        self._live.update(known.place, event.known_at, event.time, kind, self._values)
+        self._live.update(known.place, event.known_at, event.time, kind, self._coding.values(event))
         known.last = event.known_at
         known.events += 1
         known.curve = None

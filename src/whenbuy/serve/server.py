@@ -104,6 +104,8 @@ class Server:
             backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=max(1, round(self._grace_s)),
             ssl_certfile=certificate, ssl_keyfile=private_key,
         )  # fmt: skip
+        config.load()
+        config.http_protocol_class = _joined(config.http_protocol_class)
         return uvicorn.Server(config)
 
     def run(self) -> None:
@@ -139,3 +141,40 @@ class Server:
             await asyncio.sleep(0.005)
         self.started.set()
         self._begun()
+
+
+def _joined(protocol: Any) -> Any:
+    """Return a protocol of uvicorn whose answers go out in one piece each."""
+
+    class Joined(protocol):  # type: ignore[misc]
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(_Joining(transport, asyncio.get_running_loop()))
+
+    return Joined
+
+
+class _Joining:
+    """A transport that writes at the end of the loop's turn what was written to it in parts: head and body of an answer in one call."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Keep data until the end of the turn."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

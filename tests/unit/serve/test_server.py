@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +19,11 @@ from whenbuy.serve.server import bound, is_own
 AT = "2026-10-31T09:00:00Z"
 
 
-@pytest.mark.parametrize(("host", "own"), [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("shop.example", False)])  # fmt: skip
+OWN = {"127.0.0.1": True, "127.3.2.1": True, "::1": True, "localhost": True}
+OTHERS = {"0.0.0.0": False, "::": False, "10.0.0.1": False, "shop.example": False}
+
+
+@pytest.mark.parametrize(("host", "own"), [*OWN.items(), *OTHERS.items()])
 def test_only_this_machines_own_address_is_its_own(host, own):
     assert is_own(host) == own
 
@@ -78,8 +83,7 @@ def test_the_end_finishes_what_is_in_hand(tmp_path):
 
 
 def rss():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def overload(url, connections, seconds):
