@@ -74,7 +74,8 @@ def served() -> None:
     from whenbuy.ingest.store import write_log
     from whenbuy.pipeline.keeping.registry import Registry
     from whenbuy.pipeline.keeping.shop import Shop
-    from whenbuy.serve.verbs_serve import Address, serve
+    from whenbuy.serve.server import Address
+    from whenbuy.serve.verbs_serve import serve
 
     with tempfile.TemporaryDirectory() as folder:
         history = wb.simulate(users=40, days=90, seed=1).history

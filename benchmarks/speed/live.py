@@ -24,25 +24,29 @@ STATE = Row(area="live", name="live_state_gib", unit="GiB", better="lower", targ
 DAY = 86_400_000_000
 USERS, DAYS, LAST_DAYS = 400, 240, 30
 MANY_USERS, EVENTS_EACH = 1_000_000, 10
-COUNTED = ("view", "click", "search", "cart")
-WINDOWS = (7, 28, 84)
+KINDS = 4
+WINDOWS = (1, 3, 7, 14, 30, 60, 90, 180)
 
 
 def rows() -> Iterator[Row]:
     """The rows of the live state."""
     (cost,) = costs(f"{__name__}:features_us", times=1)
     ours, names, sqlite, duckdb = cost.answer
-    note = f"{names} features, event included; the query of {len(WINDOWS) * (len(COUNTED) + 1)} of them by DuckDB {duckdb:,.0f} µs"
+    note = f"{names} features, event included; the query of {len(WINDOWS) * (KINDS + 1)} of them by DuckDB {duckdb:,.0f} µs"
     yield FEATURES.got(ours, peer_measured=sqlite, note=note)
     (cost,) = costs(f"{__name__}:forecast_us", times=1)
     alone, together, silent, champion = cost.answer
-    yield FORECAST.got(alone, note=f"all answers of the default fit, {champion}; {together:,.0f} µs each where 100 customers are asked together")
+    yield FORECAST.got(
+        alone, note=f"all answers of the default fit, {champion}; {together:,.0f} µs each where 100 customers are asked together"
+    )
     yield SILENT.got(silent, note="a forecast where nothing happened since the last one: the curve conditioned on the silence")
     with tempfile.TemporaryDirectory() as folder:
         write_shop(folder)
         (cost,) = costs(f"{__name__}:start", folder, times=1)
     seconds, each, gib = cost.answer
-    yield START.got(seconds, note=f"{MANY_USERS * EVENTS_EACH:,} stored events of {MANY_USERS:,} customers; then {each:,.0f} µs to make one ready")
+    yield START.got(
+        seconds, note=f"{MANY_USERS * EVENTS_EACH:,} stored events of {MANY_USERS:,} customers; then {each:,.0f} µs to make one ready"
+    )
     yield STATE.got(gib, note=f"what the process grew by: all {MANY_USERS:,} customers known, as many of them held ready as are at once")
 
 
@@ -78,12 +82,26 @@ def _world() -> tuple[Any, Any, list[Any]]:
 
 def features_us() -> tuple[float, int, float, float]:
     """Ours per event, how many features, SQLite's and DuckDB's query."""
+    from whenbuy import features as f
     from whenbuy.models.floors import PoissonRate
     from whenbuy.pipeline.learning.learn import fit
     from whenbuy.serve.live import LiveState
 
     history, base, events = _world()
-    model = fit(base, candidates=lambda answer, grid: (PoissonRate(grid.days),) if answer in ("purchase", "orders") else ())
+    counted = tuple(kind for kind in history.log.seen() if kind != "purchase")[:KINDS]
+    spec = [f.Count(kind, f"{days}d", name=f"{kind}_{days}d") for kind in counted for days in WINDOWS]
+    spec += [f.Orders(f"{days}d", name=f"orders_{days}d") for days in WINDOWS]
+    needed = (
+        f.Recency("purchase", name="recency_days"),
+        f.Frequency(),
+        f.Tenure("purchase", name="tenure_days"),
+        f.Recency(),
+        f.Orders("84d"),
+    )
+    features = f.Features((*spec, *needed))
+    model = fit(
+        base, features=features, candidates=lambda answer, grid: (PoissonRate(grid.days),) if answer in ("purchase", "orders") else ()
+    )
     state, users = LiveState.of(base, model), sorted({event.user for event in events})
     for user in users:
         state.features(user, base.end)
@@ -98,19 +116,14 @@ def features_us() -> tuple[float, int, float, float]:
     run(0, half)
     ours = _cpu_us(lambda: run(half, len(events)), len(events) - half)
     at = history.end
-    wanted = [[_named(model, state.features(user, at)) for user in users], users, at]
-    return ours, len(model.features.names), _sqlite(history, *wanted), _duckdb(history, *wanted)
+    wanted = [[state.features(user, at)[: len(spec)].tolist() for user in users], users, _query(counted, at)]
+    return ours, len(features.names), _sqlite(history, *wanted), _duckdb(history, *wanted)
 
 
-def _named(model: Any, values: Any) -> list[float]:
-    told = dict(zip(model.features.names, values.tolist(), strict=True))
-    return [told[f"{kind}_count_{days}d"] for kind in COUNTED for days in WINDOWS] + [told[f"orders_{days}d"] for days in WINDOWS]
-
-
-def _query(at: int) -> str:
-    parts = [f"count(*) FILTER (kind = '{kind}' AND time >= {at - days * DAY})" for kind in COUNTED for days in WINDOWS]
-    parts += [f"count(*) FILTER (head AND time >= {at - days * DAY})" for days in WINDOWS]
-    return f"SELECT {', '.join(f.replace('FILTER (', 'FILTER (WHERE ') for f in parts)} FROM events WHERE user = ?"
+def _query(counted: tuple[str, ...], at: int) -> str:
+    parts = [f"count(*) FILTER (WHERE kind = '{kind}' AND time >= {at - days * DAY})" for kind in counted for days in WINDOWS]
+    parts += [f"count(*) FILTER (WHERE head AND time >= {at - days * DAY})" for days in WINDOWS]
+    return f"SELECT {', '.join(parts)} FROM events WHERE user = ?"
 
 
 def _told(history: Any) -> Any:
@@ -130,16 +143,15 @@ def _asked(ask: Callable[[str], Any], wanted: list[list[float]], users: list[str
     return min(_cpu_us(lambda: [ask(user) for user in users[:100]], len(users[:100])) for _ in range(3))
 
 
-def _sqlite(history: Any, wanted: list[list[float]], users: list[str], at: int) -> float:
+def _sqlite(history: Any, wanted: list[list[float]], users: list[str], query: str) -> float:
     store = sqlite3.connect(":memory:")
     store.execute("CREATE TABLE events (user TEXT, kind TEXT, time INTEGER, head BOOLEAN)")
     store.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", _told(history))
     store.execute("CREATE INDEX by_user ON events (user, time)")
-    query = _query(at)
     return _asked(lambda user: store.execute(query, (user,)).fetchone(), wanted, users)
 
 
-def _duckdb(history: Any, wanted: list[list[float]], users: list[str], at: int) -> float:
+def _duckdb(history: Any, wanted: list[list[float]], users: list[str], query: str) -> float:
     import duckdb
     import polars as pl
 
@@ -148,7 +160,6 @@ def _duckdb(history: Any, wanted: list[list[float]], users: list[str], at: int) 
     store.register("told", frame)
     store.execute("CREATE TABLE events AS SELECT * FROM told")
     store.execute("CREATE INDEX by_user ON events (user)")
-    query = _query(at)
     return _asked(lambda user: store.execute(query, (user,)).fetchone(), wanted, users)
 
 
@@ -201,7 +212,10 @@ def write_shop(folder: str) -> None:
     names = Dictionary(("customer " + pl.Series("id", np.arange(MANY_USERS)).cast(pl.String)).alias("id"))
     columns = {"amount": Column(amount, None, 100)}
     offsets = np.arange(MANY_USERS + 1, dtype=np.int64) * EVENTS_EACH
-    write_log(History(EventLog(names, ("view", "click", "cart", "purchase", "search"), offsets, instants, instants, kind, columns, 365 * DAY)), Path(folder))
+    write_log(
+        History(EventLog(names, ("view", "click", "cart", "purchase", "search"), offsets, instants, instants, kind, columns, 365 * DAY)),
+        Path(folder),
+    )
 
 
 def start(folder: str) -> tuple[float, float, float]:
@@ -213,9 +227,7 @@ def start(folder: str) -> tuple[float, float, float]:
 
     history = open_log(folder)
     small = history.log.take(np.arange(20_000))
-    model = fit(
-        type(history)(small), candidates=lambda answer, grid: (PoissonRate(grid.days),) if answer in ("purchase", "orders") else ()
-    )
+    model = fit(type(history)(small), candidates=lambda answer, grid: (PoissonRate(grid.days),) if answer in ("purchase", "orders") else ())
     LiveState.of(type(history)(small), model).forecast("customer 7", history.end)
     before, begin = _resident(), time.perf_counter()
     state = LiveState.of(open_log(folder), model)

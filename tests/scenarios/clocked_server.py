@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from whenbuy.serve.limits import Limits
-from whenbuy.serve.verbs_serve import Address, serve
+from whenbuy.serve.server import Address
+from whenbuy.serve.verbs_serve import serve
 
 
 def clock_of(path):

@@ -37,7 +37,8 @@ def serve(
     """
     from whenbuy.serve import verbs_serve as verb
     from whenbuy.serve.limits import Limits
+    from whenbuy.serve.server import Address
 
-    address = verb.Address(host, port, certificate, private_key)
+    address = Address(host, port, certificate, private_key)
     limits = Limits(per_second=rate, burst=2 * rate)
     return answer(verb.serve(shop, address, limits=limits, hooks=hooks, compact_s=compact, say=say), as_json)

@@ -175,10 +175,12 @@ class Live:
         """
         if user >= len(self._users):
             self._admit(user + 1)
-        program, out = self.program, np.empty(len(self._turn), np.float32)
-        calendar = self._by_day(at)
+        program = self.program
+        if not self._day[0] <= at < self._day[1]:
+            self._begin_day(at)
+        out = np.empty(len(program.names), np.float32)
         done = ring.read_row(
-            self._integers, self._reals, self._users, self._memory, user, self._width, at, calendar, self._turn, program.over, out
+            self._integers, self._reals, self._users, self._memory, user, self._width, at, self._calendar, self._turn, program.over, out
         )
         if done == ring.BACKWARD:
             raise _too_early()
@@ -210,15 +212,13 @@ class Live:
         local = time + self._steady[2]
         return [part_of_one(part, local) for part in self.program.parts]
 
-    def _by_day(self, at: int) -> Singles:
-        """Return a row with the features of the calendar, which change at the shop's midnight."""
+    def _begin_day(self, at: int) -> None:
+        """Keep what the calendar says, which changes at the shop's midnight."""
         program, clock = self.program, self.program.clock
-        if (program.by_day or program.turned) and not self._day[0] <= at < self._day[1]:
-            instant = np.array([at], np.int64)
-            self._day = int(clock.midnight_before(instant)[0]), clock.next_midnight(at)
-            program.fill_calendar(instant, self._calendar)
-            self._turn = program.turn(int(part_of("weekday", instant, clock)[0]))
-        return self._calendar
+        instant = np.array([at], np.int64)
+        self._day = int(clock.midnight_before(instant)[0]), clock.next_midnight(at)
+        program.fill_calendar(instant, self._calendar)
+        self._turn = program.turn(int(part_of("weekday", instant, clock)[0]))
 
     def _admit(self, users: int) -> None:
         """Make sure that there are rows for so many users."""

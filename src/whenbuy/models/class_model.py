@@ -60,10 +60,10 @@ class ClassTrees:
 
     horizon_days: float
     question: str = "classes"
-    grow: Boosting = Boosting(trees=180, learning_rate=0.06, leaves=20, min_leaf=100, feature_fraction=0.3)
+    grow: Boosting = Boosting(trees=150, learning_rate=0.07, leaves=20, min_leaf=100, feature_fraction=0.3)
     buys: Boosting = Boosting(trees=250, learning_rate=0.03, leaves=12, min_leaf=50, feature_fraction=0.3)
     columns: tuple[str, ...] = COLUMNS
-    others: float = 0.4
+    others: float = 0.25
     most: int = 800_000
     seed: int = 0
 
@@ -72,7 +72,7 @@ class ClassTrees:
             raise UsageError(
                 f"Classes were to be learned from {self.others} of the pairs without a purchase, {self.most} pairs at most.",
                 "A share above 0 and at least one pair are needed.",
-                "Set others to about .4.",
+                "Set others to about .25.",
             )
 
     @property

@@ -21,7 +21,7 @@ RIDGE: Final = 3e-3
 """Strength of the L2 penalty on standardised terms, in units of the mean deviance."""
 _RARE: Final = 1e-4
 _BLOCK: Final = 1 << 14
-_ROWS: Final = 80_000
+_ROWS: Final = 60_000
 """Rows above this number are sampled: a line of a few hundred terms needs no more."""
 
 

@@ -14,7 +14,15 @@ from whenbuy.core.examples import Table
 from whenbuy.core.kernel import kernel
 from whenbuy.models.terms import COUNTED, CYCLIC, LEAN, Terms
 
-_READ: Final = (*LEAN, "gap_mean_days", "gap_deviation_days", "event_recency_days", "event_tenure_days", "orders_decay_8d", "orders_decay_64d")
+_READ: Final = (
+    *LEAN,
+    "gap_mean_days",
+    "gap_deviation_days",
+    "event_recency_days",
+    "event_tenure_days",
+    "orders_decay_8d",
+    "orders_decay_64d",
+)
 _LONGEST: Final = 50.0
 
 
@@ -91,7 +99,7 @@ def _places(names: tuple[str, ...], others: tuple[str, ...], gappy: tuple[str, .
 def known(values: Singles, row: int, place: int, default: float) -> float:
     """Return a feature with what is unknown, or not in the table at all, replaced."""
     value = np.float64(values[row, place]) if place >= 0 else default
-    return default if np.isnan(value) else value  # type: ignore[no-any-return]
+    return default if np.isnan(value) else value
 
 
 @kernel

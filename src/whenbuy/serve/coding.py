@@ -14,7 +14,6 @@ from whenbuy.core.log import ORDERS, EventLog
 from whenbuy.features import Features
 from whenbuy.features.asked import OTHER, asked_log
 from whenbuy.features.program import Program
-from whenbuy.ingest.reception import Event
 
 _MOST: Final = 9.2e18
 _Read = Callable[[Any], int]
@@ -50,12 +49,17 @@ class Coding:
         The compiled spec: it knows the kinds and names that it asks about, and takes all others as one.
     kinds
         Code of each kind that it asks about.
+    purchase, line, other
+        Codes of a purchase or the first line of an order, of its further lines, and of all other kinds.
     readers
         How each of its columns is read from a value.
     """
 
     program: Program
     kinds: Mapping[str, int]
+    purchase: int
+    line: int
+    other: int
     readers: tuple[tuple[str, _Read, int], ...]
 
     @classmethod
@@ -70,30 +74,16 @@ class Coding:
         asked = asked_log(features, history.log, history.clock)
         program = features.compile(asked, history.clock, history.offers)
         readers = tuple((name, *_reader(asked, name)) for name in program.columns)
-        return cls(program, {name: code for code, name in enumerate(asked.kinds)}, readers)
+        kinds = {name: code for code, name in enumerate(asked.kinds)}
+        return cls(program, kinds, kinds["purchase"], len(kinds), kinds[OTHER], readers)
 
-    @property
-    def purchase(self) -> int:
-        """Code of a purchase, or of the first line of an order."""
-        return self.kinds["purchase"]
-
-    @property
-    def line(self) -> int:
-        """Code of a further line of an order."""
-        return len(self.kinds)
-
-    def kind(self, event: Event) -> int:
-        """Return what the kernels call an event's kind, the first line of an order where it is a purchase."""
-        return self.kinds.get(event.kind, self.kinds[OTHER])
-
-    def values(self, event: Event) -> list[int]:
-        """Return what an event says in the columns that the program reads (columns)."""
-        told = event.values
+    def values(self, told: Mapping[str, Any]) -> list[int]:
+        """Return what the values of an event say in the columns that the program reads (columns)."""
         return [read(told[name]) if name in told else absent for name, read, absent in self.readers]
 
     def tables(self, log: EventLog) -> Tables:
         """Return how this log's own codes are read."""
-        kinds = np.array([self.kinds.get(kind, self.kinds[OTHER]) for kind in log.kinds], np.int64)
+        kinds = np.array([self.kinds.get(kind, self.other) for kind in log.kinds], np.int64)
         return Tables(self, log, kinds, tuple(_column(self.program.log, log, name) for name in self.program.columns))
 
 

@@ -300,11 +300,14 @@ class Engine:
                 self.note("store", f"The journal cannot be read: {error.got}")
 
     async def take_up(self, model: str, live: Live, known_at: int | None) -> None:
-        """Let another model answer from now on, with its own live state."""
-        while self._catching:
-            await asyncio.sleep(0.005)
+        """Let another model answer from now on, with its own live state, once that knows all that is known; raises as the two do."""
+        while live.seq < self._live.seq:
+            page = await asyncio.to_thread(lambda: list(self.journal.events(live.seq, _PAGE)))
+            for seq, event in page:
+                live.apply(seq, event)
         self._live, self.model = live, model
-        self._known_at = known_at if known_at is not None else self._known_at
+        if known_at is not None:
+            self._known_at = known_at if self._known_at is None else max(known_at, self._known_at)
         await self.catch_up()
 
     async def rebase(self, history: History, seq: int) -> None:

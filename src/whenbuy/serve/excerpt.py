@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from whenbuy.core.arrays import Codes, Ints
 from whenbuy.core.history import History
 from whenbuy.core.log import ORDERS, Column, Dictionary, EventLog, order_by_time
 from whenbuy.ingest.group import group
@@ -54,12 +55,11 @@ def _slice(log: EventLog, users: Sequence[tuple[str, int]], *, keep_orders: bool
     return EventLog(names, log.kinds, offsets, known_at, time, np.array(log.kind[rows]), columns, log.end, by_time)
 
 
-def _column(column: Column, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Column:
-    values = np.array(column.values[rows])
+def _column(column: Column, rows: Ints) -> Column:
     if column.dictionary is None:
-        return Column(values, None, column.scale)
-    used, place = np.unique(values, return_inverse=True)
+        return Column(np.asarray(column.values[rows], np.int64), None, column.scale)
+    used, place = np.unique(np.asarray(column.values[rows], np.int32), return_inverse=True)
     named = used >= 0
-    code = np.full(len(used), -1, np.int32)
+    code: Codes = np.full(len(used), -1, np.int32)
     code[named] = np.arange(int(named.sum()))
     return Column(code[place.reshape(-1)], Dictionary(column.dictionary.ids.gather(used[named])), column.scale)

@@ -151,14 +151,18 @@ class LiveState:
         self._learn(seq, event)
 
     def _learn(self, seq: int, event: Event) -> None:
-        if event.user is None:
+        user = event.user
+        if user is None:
             return
-        self._tail.setdefault(event.user, []).append((seq, event))
-        known = self._users.get(event.user)
+        if (tail := self._tail.get(user)) is None:
+            self._tail[user] = [(seq, event)]
+        else:
+            tail.append((seq, event))
+        known = self._users.get(user)
         if known is None:
             return
         if event.known_at < known.last:  # the log holds one that is known only later
-            del self._users[event.user]
+            del self._users[user]
             return
         self._enter(known, event)
 
@@ -209,7 +213,17 @@ class LiveState:
         return self.forecasts((user,), at)[0]
 
     def forecasts(self, users: Sequence[str], at: int, degraded: str | None = None) -> list[Any]:
-        """Return the forecasts of customers as of an instant, in their order, each marked with what it is degraded in; raises as `forecast`."""
+        """Return the forecasts of customers as of an instant, in their order; raises as `forecast`.
+
+        Parameters
+        ----------
+        users
+            Their names.
+        at
+            The instant.
+        degraded
+            In what each of the answers is less than it should be; it is told with them.
+        """
         if len(self._users) + len(users) > self._most:
             self._forget()
         known = [self._known(user) for user in users]
@@ -331,12 +345,14 @@ class LiveState:
 
     def _enter(self, known: Known, event: Event) -> None:
         """Let an event, the latest known one, enter the windows of a customer."""
-        kind = self._coding.kind(event)
-        if kind == self._coding.purchase:
+        coding = self._coding
+        kind = coding.kinds.get(event.kind, coding.other)
+        if kind == coding.purchase:
             kind, known.bought = self._line(known, event, kind), True
-        for reader in self._classes.values():
-            known.entries.append(reader.entry(event, head=kind != self._coding.line))
-        self._live.update(known.place, event.known_at, event.time, kind, self._coding.values(event))
+        if self._classes:
+            for reader in self._classes.values():
+                known.entries.append(reader.entry(event, head=kind != coding.line))
+        self._live.update(known.place, event.known_at, event.time, kind, coding.values(event.values))
         known.last = event.known_at
         known.events += 1
         known.curve = None
@@ -424,7 +440,8 @@ def _orders(log: Any, lo: int, hi: int) -> set[str | int]:
         return set(log.time[rows].tolist())
     codes = np.asarray(column.values[rows], np.int32)
     bare = log.time[rows[codes < 0]].tolist()
-    return {*bare, *column.dictionary.ids.gather(np.unique(codes[codes >= 0])).to_list()}
+    ids = column.dictionary.ids  # one by one: for the few orders of one customer a gather takes longer
+    return {*bare, *(ids[code] for code in set(codes[codes >= 0].tolist()))}
 
 
 def _moment(user: str, known: Known, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Reading: what a model said of one customer at one instant becomes the answer as of another one. No model runs, nothing is allocated twice.
+"""Reading: what a model said of one customer at one instant becomes the answer as of another one. No model runs again.
 
 The columns are those of ``predict``; the arithmetic is that of the batch forecast (``TimeToEvent.after_silence``, ``Outlook.frame``).
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from math import isnan
 from typing import Any, Final
 
 import msgspec
@@ -135,7 +136,7 @@ class Reading:
             chance = curve.chance if curve.given is None else p[h + 2] * curve.given
             top = self.classes[int(np.argmax(np.minimum(chance, p[h + 2])))]
         mean, median = curve.amount
-        known = mean == mean
+        known = not isnan(mean)
         return self.answer(
             user, _EPOCH + at * _US, *p[:h].tolist(), *(_moment(at, days) for days in moments.tolist()),
             mean if known else None, median if known else None, float(counts[h]), mean * float(counts[h + 1]) if known else None,
@@ -187,7 +188,7 @@ def _amounts(answer: Forecast | None, n: int) -> Sequence[Floats]:
 
 def _moment(at: int, days: float) -> datetime | None:
     """Return the instant so many days later, None where that is not known."""
-    if days != days:
+    if isnan(days):
         return None
     later = at + round(days * DAY)
     return _EPOCH + later * _US if later < _MOST_US else _LAST
@@ -197,9 +198,7 @@ _MOST_US: Final = (_LAST - _EPOCH) // _US
 
 
 @kernel
-def read_curve(
-    days: Floats, fallen: Floats, count: Floats, silence: float, asked: Floats, wanted: Floats
-) -> tuple[Floats, Floats, Floats]:
+def read_curve(days: Floats, fallen: Floats, count: Floats, silence: float, asked: Floats, wanted: Floats) -> tuple[Floats, Floats, Floats]:
     """Return P(event) and the expected count within each of the days asked, and the days to each wanted hazard, after a silence.
 
     The curves are conditioned on the silence and freed of rounding as ``TimeToEvent.after_silence`` and ``of`` do.
@@ -230,6 +229,6 @@ def read_curve(
 @kernel
 def straight(knots: Floats, values: Floats, asked: float) -> float:
     """Return the value at a position, straight between knots, the last slope continuing beyond them."""
-    right = min(max(np.searchsorted(knots, asked), 1), len(knots) - 1)
+    right: int = min(max(int(np.searchsorted(knots, asked)), 1), len(knots) - 1)
     share = (asked - knots[right - 1]) / (knots[right] - knots[right - 1])
-    return values[right - 1] + share * (values[right] - values[right - 1])  # type: ignore[no-any-return]
+    return float(values[right - 1] + share * (values[right] - values[right - 1]))

@@ -37,7 +37,9 @@ def connect(address: str) -> Any:
     try:
         import redis
     except ImportError as error:
-        raise DependencyError("A Redis client is not installed.", "Several workers share their state through one.", "Install whenbuy[redis].") from error
+        raise DependencyError(
+            "A Redis client is not installed.", "Several workers share their state through one.", "Install whenbuy[redis]."
+        ) from error
     return redis.Redis.from_url(address, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, retry=None)
 
 

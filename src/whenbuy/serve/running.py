@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, Final, TextIO
 
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.ingest.store import open_log
@@ -19,15 +19,15 @@ from whenbuy.serve.keys import Keys
 from whenbuy.serve.limits import Limits
 from whenbuy.serve.logs import Log
 from whenbuy.serve.readying import folder_of, readied
-from whenbuy.serve.server import Server, bound
+from whenbuy.serve.server import Address, Server, bound
 from whenbuy.serve.store import journal_of
 from whenbuy.serve.telling import Telling
 from whenbuy.serve.upkeep import Keeping, ModelWatch
 from whenbuy.serve.verbs_ingest import reception_of
 from whenbuy.serve.webhooks import Webhook
 
-if TYPE_CHECKING:
-    from whenbuy.serve.verbs_serve import Address
+_MOST_HELD: Final = 50_000
+"""When the live state remembers more events than this that the log does not hold, they are brought there at once: it bounds the memory."""
 
 
 def run(
@@ -48,7 +48,9 @@ def run(
             app = application(engine, keys, limits, log=lines, about=lru_cache(8)(partial(_about, registry)))
             telling = Telling(hooks, lines, now)
             watch = ModelWatch(engine, registry, lambda id: readied(shop, journal, id, now), lines, telling.tell)
-            tidy = Keeping("compacted", partial(_compacted, engine, shop), compact_s, lines)
+            tidy = Keeping(
+                "compacted", partial(_compacted, engine, shop), compact_s, lines, lambda: engine.live.seq - engine.live.base > _MOST_HELD
+            )
             where = f"{'https' if address.certificate else 'http'}://{_host(address.host)}:{listening.getsockname()[1]}"
             server = Server(
                 app, engine, listening, tasks=(engine.watch_journal, watch.run, tidy.run), last=partial(_last, engine, shop, lines),

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,35 @@ from whenbuy.serve.engine import Engine
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 30
 Task = Callable[[], Awaitable[None]]
+PORT: Final = 8750
+"""Where a server listens where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens.
+
+    Parameters
+    ----------
+    host, port
+        The address; port 0 takes a free one.
+    certificate, private_key
+        Files in PEM form: with them it speaks TLS.
+
+    Raises
+    ------
+    UsageError
+        When there is only one of the two files.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.private_key is None):
+            raise UsageError("Only one of certificate and private key was named.", "TLS needs both.", "Name the other one as well.")
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -89,7 +89,5 @@ def read_snapshot(folder: Path, base: int, rows: int, end: int) -> Snapshot:
     except msgspec.DecodeError as error:
         raise DamagedError(f"{path} holds no snapshot ({error}).", "It is whole, but not whenbuy's.", _AGAIN) from error
     if (found.base, found.rows, found.end) != (base, rows, end):
-        raise NotFoundError(
-            f"The snapshot in {folder} stands on a log of {found.rows:,} events.", f"This log has {rows:,}.", _AGAIN
-        )
+        raise NotFoundError(f"The snapshot in {folder} stands on a log of {found.rows:,} events.", f"This log has {rows:,}.", _AGAIN)
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ WATCH_S: Final = 1.0
 """How often it is asked which model is the champion, in seconds."""
 _AGAIN_S: Final = 60.0
 """After how long a model that was refused is tried again, in seconds."""
+_LOOK_S: Final = 1.0
 Tell = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
@@ -128,23 +128,32 @@ class Keeping:
         How often, in seconds.
     log
         Where it is said what happened.
+    due
+        Returns whether it is due before its time.
     """
 
     name: str
     work: Callable[[], Awaitable[Mapping[str, Any]]]
     every_s: float
     log: Log
+    due: Callable[[], bool] = lambda: False
 
     async def run(self) -> None:
         """Do it again and again; never ends by itself."""
+        clock, step_s = asyncio.get_running_loop().time, min(self.every_s, _LOOK_S)
+        last_s = clock()
         while True:
-            await asyncio.sleep(self.every_s)
-            with suppress(RuntimeError):
-                await self.once()
+            await asyncio.sleep(step_s)
+            if clock() - last_s >= self.every_s or self.due():
+                if not await self.once():
+                    await asyncio.sleep(step_s)
+                last_s = clock()
 
-    async def once(self) -> None:
-        """Do it once."""
+    async def once(self) -> bool:
+        """Do it once; return whether it could be done."""
         try:
             self.log.write(self.name, **await self.work())
         except WhenbuyError as error:
             self.log.write(f"{self.name} failed", error=type(error).__name__)
+            return False
+        return True

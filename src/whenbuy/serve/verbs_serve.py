@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
 from typing import Any, Final, TextIO
@@ -19,9 +18,8 @@ from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.verbs.place import at, find_shop
 from whenbuy.serve.keys import SCOPES, KeyFile, Keys
 from whenbuy.serve.limits import Limits
+from whenbuy.serve.server import Address, is_own
 
-PORT: Final = 8750
-"""Where a server listens where nothing is said."""
 _DAY: Final = 86_400_000_000
 _COMPACT_S: Final = 300.0
 Say = Callable[[str], None]
@@ -37,36 +35,9 @@ def key_file(shop: Shop) -> KeyFile:
     return KeyFile(shop.folder / "live" / "keys")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens.
-
-    Parameters
-    ----------
-    host, port
-        The address; port 0 takes a free one.
-    certificate, private_key
-        Files in PEM form: with them it speaks TLS.
-
-    Raises
-    ------
-    UsageError
-        When there is only one of the two files.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = PORT
-    certificate: Path | None = None
-    private_key: Path | None = None
-
-    def __post_init__(self) -> None:
-        if (self.certificate is None) != (self.private_key is None):
-            raise UsageError("Only one of certificate and private key was named.", "TLS needs both.", "Name the other one as well.")
-
-
 def serve(
     folder: Path | None,
-    address: Address | None = None,
+    address: Address = Address(),  # noqa: B008 - it never changes
     *,
     limits: Limits | None = None,
     hooks: Collection[str] = (),
@@ -109,7 +80,7 @@ def serve(
     from whenbuy.serve.running import run
     from whenbuy.serve.webhooks import hooks_of
 
-    shop, address = find_shop(folder), address or Address()
+    shop = find_shop(folder)
     keys = _keys(shop, address, now())
     return run(
         shop,
@@ -127,8 +98,6 @@ def serve(
 
 
 def _keys(shop: Shop, address: Address, now: int) -> Keys:
-    from whenbuy.serve.server import is_own
-
     file, public = key_file(shop), not is_own(address.host)
     kept = file.keys()
     if public and not any(key.state(now) == "good" for key in kept):

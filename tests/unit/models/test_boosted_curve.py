@@ -156,7 +156,7 @@ def test_the_chances_are_those_of_the_trees_in_their_chain(learner):
     if learner.name == "boosted":
         key = model.before.index(-1)
         assert model.horizons[key] == 7.0
-        assert [len(trees) for trees in model.trees] == [FEW.trees if i == key else 4 for i in range(len(model.trees))]
+        assert [len(trees) for trees in model.trees] == [FEW.trees if i == key else round(0.15 * FEW.trees) for i in range(len(model.trees))]
 
 
 @both
@@ -237,7 +237,7 @@ def test_nothing_watched_and_nobody_at_all_are_said():
 
 
 def test_settings_that_make_no_sense_are_refused():
-    for wrong in ({"horizons": 0}, {"further": 1.5}, {"max_rows": 0}):
+    for wrong in ({"horizons": 0}, {"further": 1.5}, {"stride": 0.0}, {"max_rows": 0}):
         with pytest.raises(UsageError):
             DirectHorizons(GRID, **wrong)
     with pytest.raises(UsageError, match="poisson"):

@@ -102,5 +102,3 @@ def _difference(told, said) -> float:
     if hasattr(told, "timestamp") and hasattr(said, "timestamp"):
         return 0.0 if abs((told - said).total_seconds()) <= 2e-6 else np.inf
     return 0.0 if told == said else np.inf
-
-

@@ -51,7 +51,7 @@ def test_answers_are_as_described(tmp_path):
 @pytest.mark.nightly
 @pytest.mark.filterwarnings("default")
 def test_many_answers_are_as_described(tmp_path):
-    sent, wrong = findings(tmp_path, 10_000)
+    sent, wrong = findings(tmp_path, 13_000)
     assert wrong == []
     assert sent >= 5_000
 

@@ -91,7 +91,11 @@ def test_a_route_that_does_not_say_who_may_ask_cannot_be_served(tmp_path, permis
 def test_a_route_of_the_application_behind_must_say_it_too(tmp_path):
     behind = Bench(tmp_path).app._behind
     Table(routes_of(behind))
-    behind.get("/v1/open")(dict)
+
+    @behind.get("/v1/open")
+    def opened():
+        return {}
+
     with pytest.raises(UsageError, match="/v1/open"):
         Table(routes_of(behind))
 

@@ -17,7 +17,8 @@ from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.ingest.store import write_log
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
-from whenbuy.serve.verbs_serve import Address, key_file, list_keys, new_key, revoke_key, serve
+from whenbuy.serve.server import Address
+from whenbuy.serve.verbs_serve import key_file, list_keys, new_key, revoke_key, serve
 
 
 @pytest.fixture

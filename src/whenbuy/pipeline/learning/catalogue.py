@@ -63,7 +63,7 @@ def _amounts(grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.gamma_gamma import GammaGamma
 
     del grid
-    return (GlobalMean(), OwnMean(), GammaGamma(), BoostedAmount())
+    return (GlobalMean(), OwnMean(), GammaGamma(), BoostedAmount(max_rows=60_000))
 
 
 def _spend(grid: Grid) -> tuple[Learner[Any], ...]:
