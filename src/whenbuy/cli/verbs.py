@@ -5,13 +5,16 @@ from __future__ import annotations
 import click
 
 from whenbuy.cli.data import check, demo, init
+from whenbuy.cli.ingest import ingest
 from whenbuy.cli.judging import backtest, learning_curve, stress
+from whenbuy.cli.keys import keys
 from whenbuy.cli.learning import explain, fit, predict, questions, report
 from whenbuy.cli.machine import completion, doctor
 from whenbuy.cli.models import models
 from whenbuy.cli.options import Verbs
 from whenbuy.cli.quarantine import quarantine
 from whenbuy.cli.runs import runs
+from whenbuy.cli.serve import serve
 
 
 def _version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
@@ -44,4 +47,5 @@ def whenbuy() -> None:
 whenbuy.under("Begin", demo, init, check, quarantine)
 whenbuy.under("Learn and ask", fit, predict, explain, report, questions)
 whenbuy.under("Judge", backtest, stress, learning_curve)
+whenbuy.under("Run it live", ingest, serve, keys)
 whenbuy.under("Look after", models, runs, doctor, completion)

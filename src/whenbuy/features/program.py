@@ -13,7 +13,7 @@ from whenbuy.core.errors import UsageError
 from whenbuy.core.history import Past
 from whenbuy.core.log import ORDERS, EventLog
 from whenbuy.features import lanes
-from whenbuy.features.local import part_of
+from whenbuy.features.local import DATE, part_of
 
 ByDay = Callable[[Ints], Floats]
 """A feature of the shop-local calendar day (days since 1970-01-01) in which the past is read."""
@@ -134,7 +134,7 @@ class Program:
         """Fill the features of the calendar as of each instant (n)."""
         if not self.by_day or not len(at):
             return
-        days = self.clock.days(at)
+        days = part_of(DATE, at, self.clock)
         first = int(days.min())
         asked = np.zeros(int(days.max()) - first + 1, bool)
         asked[days - first] = True

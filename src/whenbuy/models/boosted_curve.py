@@ -65,7 +65,7 @@ class DirectHorizons:
     def __post_init__(self) -> None:
         if self.horizons < 1 or not 0 <= self.further <= 1 or not self.stride > 0 or self.max_rows < 1:
             raise UsageError(
-                f"{self.horizons} horizons with {self.further} of the trees at {self.stride} times the rate, {self.max_rows} rows: asked for.",
+                f"{self.horizons} horizons with {self.further} of the trees and {self.stride} times the rate, on {self.max_rows} rows.",
                 "At least one horizon, one row, a share from 0 to 1 and a stride above 0 are needed.",
                 "Set horizons to about 10, further to about .15 and stride to about 1.5.",
             )

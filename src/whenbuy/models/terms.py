@@ -24,6 +24,10 @@ _LONGEST: Final = 50.0
 """A silence of more than so many of the user's own gaps says no more than one of so many."""
 
 
+_MOST: Final = 1e15
+"""No term that is learned from is larger than this, so that its square is a number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How features become the terms of the hazard, frozen at fit.
@@ -87,7 +91,7 @@ class Terms:
         """Return the terms of some tables of so many rows together (n x t), in half the memory and column after column."""
         matrix, done = np.empty((0, rows), np.float32), 0
         for table in tables:
-            columns = np.array([*self.columns(table)], np.float32)
+            columns = np.clip([*self.columns(table)], -_MOST, _MOST).astype(np.float32)
             matrix = matrix if len(matrix) else np.empty((len(columns), rows), np.float32)
             matrix[:, done : done + len(table)] = columns
             done += len(table)

@@ -156,7 +156,8 @@ def test_the_chances_are_those_of_the_trees_in_their_chain(learner):
     if learner.name == "boosted":
         key = model.before.index(-1)
         assert model.horizons[key] == 7.0
-        assert [len(trees) for trees in model.trees] == [FEW.trees if i == key else round(0.15 * FEW.trees) for i in range(len(model.trees))]
+        few = round(0.15 * FEW.trees)
+        assert [len(trees) for trees in model.trees] == [FEW.trees if i == key else few for i in range(len(model.trees))]
 
 
 @both

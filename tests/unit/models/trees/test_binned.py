@@ -43,7 +43,8 @@ def test_some_rows_are_learned_from_in_the_bins_of_all():
     values, came = table()
     rows = np.flatnonzero(np.arange(len(came)) % 3 > 0)
     some = Binned.of(values).take(rows)
-    assert len(some) == len(rows) and (np.nan_to_num(some.values) == np.nan_to_num(values[rows])).all()
+    assert len(some) == len(rows)
+    assert (np.nan_to_num(some.values) == np.nan_to_num(values[rows])).all()
     twice = Binned.of(values).take(np.arange(len(came)) % 3 > 0).take(came[rows] > 0)
     assert twice.rows.tolist() == [row for row in rows.tolist() if came[row]]
     trees = FEW.grow(some, came[rows])
@@ -58,7 +59,8 @@ def test_a_table_is_binned_once_and_not_kept_alive():
     values, came = table()
     FEW.grow(Binned.of(values), came)
     bins = Binned.of(values)._whole
-    assert len(bins) == 1 and Binned.of(values)._whole is bins
+    assert len(bins) == 1
+    assert Binned.of(values)._whole is bins
     assert Binned.of(values.copy())._whole == []
     gone = ref(values)
     del values, bins
