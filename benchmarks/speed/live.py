@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rows import Row, costs
-from benchmarks.speed import http
 
 FEATURES = Row(area="live", name="live_features_us", unit="µs", better="lower", peer=269, target=8)
 FORECAST = Row(area="live", name="live_forecast_us", unit="µs", better="lower", target=60)

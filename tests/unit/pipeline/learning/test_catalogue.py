@@ -40,3 +40,10 @@ def test_two_types_of_one_name_are_refused(monkeypatch):
     monkeypatch.setitem(hazard.TYPES, "Forecaster", hazard.HazardModel)
     with pytest.raises(WhenbuyError, match="Two stored types are called Forecaster"):
         types()
+
+
+def test_counts_that_carry_a_last_rate_on_are_tried_only_where_the_horizon_was_checked():
+    days = (7.0, 91.0, 182.0)
+    for horizons, listed in (((7.0, 91.0), True), ((7.0, 70.0), True), ((7.0, 52.0), False)):
+        names = [learner.name for learner in learners("orders", Grid(days, 7.0, horizons))]
+        assert ("boosted-orders" in names) == listed

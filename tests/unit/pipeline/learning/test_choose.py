@@ -9,7 +9,7 @@ from tests.unit.models.purchase_examples import examples
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.forecast import Amount, TimeToEvent
 from whenbuy.models.blend import Blend
-from whenbuy.pipeline.learning.choose import Budget, choose, curve_judge, number_judge
+from whenbuy.pipeline.learning.choose import Budget, Told, choose, curve_judge, number_judge
 
 GRID = (7.0, 14.0, 28.0)
 USERS, WEEKS = 400, 6
@@ -179,3 +179,34 @@ def test_amounts_are_judged_by_their_mean_where_one_came():
     found = choose("amount", (Says(5.0 * true), Says(true)), valid, valid, judge, budget=AMPLE, say=lambda text: None)
     assert found.learner == Says(true)
     assert found.choices[1].value == pytest.approx(float(label.value[label.observed].std()))
+
+
+class Counted(Knows):
+    """Counts how often it learns."""
+
+    fits: list = []  # noqa: RUF012
+
+    def fit(self, train, valid=None):
+        self.fits.append(self.name)
+        return super().fit(train, valid)
+
+
+def test_who_is_a_candidate_in_more_than_one_place_learns_once():
+    made, Counted.fits[:] = world(), []
+    one, other, alone = (Counted(name, columns) for name, columns in (("one", ("one",)), ("other", ("other",)), ("both", ("one", "other"))))
+    mixed = Blend((one, other))
+    lists = ((FLOOR, one, other, mixed), (FLOOR, one, alone))
+    told, plain = Told.of(lists), curve_judge(made, GRID, GRID)
+    shared = [choose("purchase", each, made, made, plain, budget=AMPLE, told=told, say=lambda text: None) for each in lists]
+    assert sorted(Counted.fits) == ["both", "one", "other"]
+    assert [known.name for known, _ in told.known] == ["floor", "one", "other"]  # who comes once is not kept
+    apart = [choose("purchase", each, made, made, plain, budget=AMPLE, say=lambda text: None) for each in lists]
+    assert [each.choices for each in shared] == [each.choices for each in apart]
+
+
+def test_what_reaches_beyond_the_checked_days_is_not_blended():
+    made = world()
+    judges = [number_judge("it", made, "amount", lambda curves: curves.count_at(28.0), whole=whole) for whole in (True, False)]
+    found = [choose("amount", (FLOOR, ONE, OTHER), made, made, judge, budget=AMPLE, say=lambda text: None) for judge in judges]
+    assert isinstance(found[0].learner, Blend) or found[0].learner in (ONE, OTHER, FLOOR)
+    assert not isinstance(found[1].learner, Blend)

@@ -60,3 +60,9 @@ def test_a_shop_without_a_repeat_order_counts_in_days():
     assert Grid.of(make(shop([1]), late=False), (7.0,)).step_days == 1.0
     assert Grid.of(make(shop([1], kind=VIEW), late=False), (7.0,)).step_days == 1.0
     assert len(order_gaps(make([], end=DAY))) == 0
+
+
+@pytest.mark.parametrize(("longest", "checked"), [(28.0, True), (21.0, True), (20.0, False)])
+def test_the_longest_horizon_counts_as_checked_from_three_quarters_on(longest, checked):
+    grid = Grid.of(make(shop([1, 4, 9]), late=False), (7.0, 28.0))
+    assert replace(grid, horizons=(7.0, longest)).checked is checked
