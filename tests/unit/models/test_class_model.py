@@ -9,7 +9,7 @@ import pytest
 from tests.unit.models.purchase_examples import examples, stored
 from whenbuy.core.arrays import DAY
 from whenbuy.core.blocks import Interactions
-from whenbuy.core.errors import ColumnError, LeakError, NotEnoughDataError, WhenbuyError
+from whenbuy.core.errors import ColumnError, LeakError, NotEnoughDataError, UsageError, WhenbuyError
 from whenbuy.core.examples import Labels
 from whenbuy.core.history import History
 from whenbuy.features import default_features
@@ -250,3 +250,18 @@ def test_labels_of_more_classes_than_the_interactions_tell_of_are_refused():
 
 def replace_width(label, k):
     return Labels(np.ones((len(label), k)), label.observed, label.end)
+
+
+def test_pairs_that_are_left_out_leave_the_chances_as_they_were():
+    asked = later()
+    came = asked.label("classes").value > 0
+    told = [replace(LEARNER, others=share).fit(train()).predict(asked).chance for share in (1.0, 0.25)]
+    assert told[1].mean(axis=0) == pytest.approx(told[0].mean(axis=0), abs=0.02)
+    losses = [-np.where(came, np.log(chance), np.log1p(-chance)).mean() for chance in told]
+    assert losses[1] < losses[0] * 1.05
+
+
+@pytest.mark.parametrize("wrong", [{"others": 0.0}, {"others": 1.5}, {"most": 0}])
+def test_impossible_settings_of_classes_are_refused(wrong):
+    with pytest.raises(UsageError, match="pair"):
+        ClassTrees(DAYS, **wrong)

@@ -41,7 +41,7 @@ def shown(comparison: Comparison, days: Iterable[float]) -> list[Duel]:
 def score_table(comparison: Comparison, names: Sequence[str], called: tuple[str, str] = ("ours", "floor")) -> pl.DataFrame:
     """Return one row per answer and score, ours beside the floor's; the two columns may be called otherwise."""
     rows = pl.DataFrame({"name": names}).join(comparison.frame(), on="name", maintain_order="left")
-    answer = pl.col("name").str.extract("^(orders|amount|spend|redemption|classes)_").fill_null("purchase")
+    answer = pl.col("name").str.extract("^(orders|amount|spend|quantity|redemption|classes)_").fill_null("purchase")
     return rows.select(answer.alias("answer"), pl.col("name").alias("score"), *_COLUMNS).rename(
         dict(zip(("ours", "floor"), called, strict=True))
     )
