@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace", encoding=None if stream.isatty() else "utf-8")
     if not os.environ.get(_DEBUG):
         warnings.simplefilter("ignore")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: a second thread would only spin while it waits
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(arguments))
 
