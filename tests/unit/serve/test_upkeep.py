@@ -63,6 +63,7 @@ def test_the_champion_is_taken_up_while_events_come_and_back_again(tmp_path):
             await until(lambda: bench.engine.model == id)  # noqa: B023
             answer = (await client.get("/v1/forecasts/u")).json()
             assert (answer["model_id"], answer["forecast"]["events"], answer["degraded"]) == (id, i, None)
+        await until(lambda: len(told) == 3)  # it is told after the answer has changed
         assert told == [("model.changed", id) for id in ("m2", "m1", "m3")]
         running.cancel()
 

@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.unit.pipeline import quick
-from whenbuy.cli.keys import keys
-from whenbuy.cli.serve import serve as typed_serve
+from whenbuy.cli.verbs import whenbuy
 from whenbuy.config import Settings
 from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.ingest.store import write_log
@@ -32,7 +31,7 @@ def learned():
 
 
 def typed(*words, code=0):
-    said = CliRunner().invoke(keys, list(map(str, words)), catch_exceptions=False)
+    said = CliRunner().invoke(whenbuy, ["keys", *map(str, words)], catch_exceptions=False)
     assert said.exit_code == code, said.output
     return said
 
@@ -75,7 +74,7 @@ def test_half_of_what_tls_needs_is_refused(tmp_path):
 
 
 def test_serve_says_what_it_can_do():
-    said = CliRunner().invoke(typed_serve, ["--help"])
+    said = CliRunner().invoke(whenbuy, ["serve", "--help"])
     assert said.exit_code == 0
     assert "/v1/events" in said.output
 
