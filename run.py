@@ -59,19 +59,19 @@ def install(nets: bool = False) -> None:
     wanted = hashlib.sha256((ROOT / "requirements.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     if STAMP.exists() and {wanted, TORCH if nets else wanted} <= set(STAMP.read_text().split()):
         return
-    interrupted = VENV.exists() and not STAMP.exists()  # what looks installed there may be half a package
+    broken = VENV.exists() and not STAMP.exists()  # what looks installed there may be half a package
     STAMP.unlink(missing_ok=True)
-    print("-- installing into .venv, once: about half a minute with uv, three minutes with pip", flush=True)
+    print("-- installing into .venv and compiling, once: about a minute with uv, four with pip", flush=True)
     if call([sys.executable, "-m", "venv", str(VENV)]) != 0:
         sys.exit("-- .venv could not be made: see the message above")
-    done = call([*PIP, "install", "--quiet", "uv"]) == 0
-    nets = nets and torch()
-    done = done and fill([PYTHON, "-m", "uv", "pip"], ["--python", PYTHON, *(["--reinstall"] if interrupted else [])])
+    done, nets = call([*PIP, "install", "--quiet", "uv"]) == 0, nets and torch()
+    done = done and fill([PYTHON, "-m", "uv", "pip"], ["--python", PYTHON, *(["--reinstall"] if broken else [])])
     if not done:
         print("-- uv cannot do it here; installing with pip", flush=True)
-        done = fill(PIP, ["--force-reinstall"] if interrupted else [])
+        done = fill(PIP, ["--force-reinstall"] if broken else [])
     if not done or call([*PIP, "check"]) != 0:
         sys.exit("-- the installation failed: see the message above; the next run tries again")
+    call([str(BIN / "whenbuy"), "doctor", "--warm"])  # where it fails, later commands compile what they need
     STAMP.write_text(f"{wanted} {TORCH if nets else ''}")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from whenbuy.cli.options import JSON, SHOP
-from whenbuy.cli.printing import answer
+from whenbuy.cli.printing import answer, progress
 
 _SHELLS: Final = {
     "bash": "Put this line into ~/.bashrc:  eval \"$(whenbuy completion bash)\"",
@@ -19,12 +19,18 @@ _SHELLS: Final = {
 
 @click.command(short_help="Look at the installation and at the shop's files.")
 @SHOP
+@click.option("--warm", is_flag=True, help="Compile now what later commands would compile, about 40 seconds; look at nothing.")
 @JSON
-def doctor(shop: Path | None, as_json: bool) -> int:
+def doctor(shop: Path | None, warm: bool, as_json: bool) -> int:
     """Look at the installation, this machine and, from inside a shop, its files: what is well, what is not, and what mends it.
 
     The exit code is 0 where all is well, else that of the first thing that is not.
     """
+    if warm:
+        from whenbuy.pipeline.verbs.warming import warm as warmed
+
+        with progress() as say:
+            return answer(warmed(say), as_json)
     from whenbuy.pipeline.verbs import doctor as verb
 
     return answer(verb.doctor(shop), as_json)

@@ -10,6 +10,7 @@ from typing import Final
 from whenbuy.clean import RULES
 from whenbuy.config import FILE, Settings, ShopSettings, SourceSettings
 from whenbuy.core.errors import UsageError
+from whenbuy.core.progress import part
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.pipeline.verbs.backtest import scored_shop
@@ -43,9 +44,9 @@ def demo(folder: Path, *, say: Say) -> Result:
     for line in made.after:
         say(line)
     say("learning as one would have weeks ago, to score it on what came since")
-    scored, like = scored_shop(folder, None, 8, say)
+    scored, like = scored_shop(folder, None, 8, part(say, 0.0, 0.65))
     say("learning from everything, by what won")
-    fit(folder, None, seed=None, say=say, like=like)
+    fit(folder, None, seed=None, say=part(say, 0.65, 0.95), like=like)
     forecast = predict(folder, None, users=None, out=None, say=say)
     page = report(folder, say=say)
     user = "1" if forecast.table is None else str(forecast.table["user_id"][0])
