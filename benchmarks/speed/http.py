@@ -18,6 +18,8 @@ ONE = Row(area="live", name="http_us", unit="µs of the server's CPU", better="l
 RATIO = Row(area="live", name="http_vs_fastapi", unit="×", better="higher", target=3)
 BATCH = Row(area="live", name="http_batch_us", unit="µs of the server's CPU", better="lower", peer=23, target=15)
 CONNECTIONS = 32
+APART = 10_007
+"""So far apart the customers of two connections begin: no two of them send the same customer at the same time."""
 EVENTS = 6_400
 
 
@@ -60,14 +62,14 @@ def cost(folder: str, which: str, batch: int) -> float:
     with served(folder, which) as (port, process):
         path = "/v1/events?forecast=true" if batch == 1 else "/v1/events"
         run = f"{time.time_ns()}"
+        connections, events = (CONNECTIONS, EVENTS) if batch == 1 else (4, 8 * EVENTS)
 
         def requests(start: int, count: int):
             return lambda number: (
-                load.request(load.body(start + i, batch, f"{run}-{number}"), path, "") for i in range(count // CONNECTIONS // batch)
+                load.request(load.body(start + APART * number + i, batch, f"{run}-{number}"), path, "")
+                for i in range(count // connections // batch)
             )
 
-        connections = CONNECTIONS if batch == 1 else 4
-        events = EVENTS if batch == 1 else 8 * EVENTS
         load.send(port, connections, requests(10**6, events // 4))
         before = spent(process)
         found = load.send(port, connections, requests(0, events))

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.lines import Line
 from tests.services import postgres
 from whenbuy.core.errors import AccessError, DependencyError
 from whenbuy.ingest.reception import Event, Reception
@@ -113,45 +113,6 @@ def test_a_reader_reads_while_the_disk_is_full(tmp_path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ PostgreSQL
-
-
-class Line:
-    """A line to a server on a socket file, which can be cut, or go silent."""
-
-    def __init__(self, target: str) -> None:
-        self.target, self.silent, self.ends = target, threading.Event(), []
-        self.door = socket.create_server(("127.0.0.1", 0))
-        self.port = self.door.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self.door.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self.target)
-                self.ends += [near, far]
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
-
-    def _copy(self, one, other) -> None:
-        with suppress(OSError):
-            while data := one.recv(65536):
-                while self.silent.is_set():
-                    time.sleep(0.01)
-                other.sendall(data)
-
-    def cut(self) -> None:
-        for end in self.ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-        self.ends.clear()
-
-    def close(self) -> None:
-        self.silent.clear()
-        self.cut()
-        self.door.close()
 
 
 @pytest.fixture

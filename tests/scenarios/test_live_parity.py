@@ -1,11 +1,15 @@
 """Online equals offline: what the live state says after each event is what the batch says over the log of the same events."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.unit.serve.live_shop import differences, events_after, joined, model, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.core.keys import Keys
+from whenbuy.models.buy_till_you_die import ParetoNbd
+from whenbuy.pipeline.learning.build import examples
 from whenbuy.serve.live import LiveState
 
 HOUR = DAY // 24
@@ -45,6 +49,18 @@ def test_forecasts_equal_the_batch_forecast_at_the_same_instants(kind):
             state.apply(applied, events[applied - 1])
         assert differences(state, forecaster, joined(base, events[:applied]), users, at) < 1e-9
     assert applied > 100
+
+
+def test_closed_days_and_models_without_a_compiled_row_answer_as_the_batch_does():
+    history, forecaster = shop(), model("plain")
+    today = int(history.clock.days(np.array([history.end]))[0])
+    pareto = ParetoNbd(tuple(forecaster.models["orders"].grid_days.tolist()))
+    keys = history.keys(None, history.end - 20 * DAY)
+    counted = pareto.fit(examples(history, forecaster.features, keys))
+    shut = replace(forecaster, closed=(today + 1, today + 3), models={**forecaster.models, "orders": counted})
+    state, users = LiveState.of(history, shut), [*history.log.users.ids.to_list()[:12], "somebody new"]
+    for asked in (users[:2], users[-1:], users):  # one after the other, and all at once
+        assert differences(state, shut, history, asked, history.end + HOUR) < 1e-9
 
 
 def test_a_key_of_the_batch_and_a_live_customer_are_the_same_person():

@@ -40,8 +40,9 @@ def list_(shop: Path | None, as_json: bool) -> int:
 @keys.command(short_help="Make one.")
 @click.argument("name")
 @click.option(
-    "--may", "may", multiple=True, metavar="SCOPE",
-    help="What it may do: events:write, forecasts:read, metrics:read or admin, which is everything (default: all but admin).",
+    "--may", "may", multiple=True, metavar="ROLE",
+    help="What it may do. Roles: sender, reader, operator (the default: both, and metrics), admin (everything). "
+    "Scopes: events:write, forecasts:read, metrics:read, admin.",
 )  # fmt: skip
 @click.option("--days", type=click.FloatRange(0, 3650, min_open=True), default=None, metavar="N", help="After so many days it is refused.")
 @SHOP
@@ -62,3 +63,16 @@ def revoke(id: str, shop: Path | None, as_json: bool) -> int:
     from whenbuy.serve import verbs_serve as verb
 
     return answer(verb.revoke_key(shop, id), as_json)
+
+
+@keys.command(short_help="What was done: keys, models, servers.")
+@SHOP
+@JSON
+def audit(shop: Path | None, as_json: bool) -> int:
+    """Show the audit log: keys that were made and revoked, models that came to answer, dead letters replayed, servers started and ended.
+
+    It lies in audit/audit.jsonl and is written to, never changed: a line that was changed or taken out shows.
+    """
+    from whenbuy.serve import verbs_serve as verb
+
+    return answer(verb.audit(shop), as_json)

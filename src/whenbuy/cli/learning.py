@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from whenbuy.cli.options import AS_OF, JSON, SHOP, Budget, Place, listed
+from whenbuy.cli.options import AS_OF, JSON, SHOP, Budget, Place, Share, listed
 from whenbuy.cli.printing import answer, progress
 
 
@@ -44,8 +44,12 @@ def fit(
 @SHOP
 @AS_OF
 @click.option("--out", type=Place(), metavar="FILE", default=None, help="Write the forecasts here: .parquet, .csv or .jsonl by its ending.")
+@click.option(
+    "--hold-out", "share", type=Share(), metavar="SHARE", default=None,
+    help="Add a column hold_out: this share (10%) is to be left alone, each time the same customers.",
+)  # fmt: skip
 @JSON
-def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: Path | None, as_json: bool) -> int:
+def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: Path | None, share: float | None, as_json: bool) -> int:
     """Forecast USERS (everybody, where none is named).
 
     A terminal shows a short table, a pipe gets CSV with all columns and exact values. Everybody's forecast as of the log's end is
@@ -57,7 +61,7 @@ def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: P
     from whenbuy.pipeline.verbs import predict as verb
 
     with progress() as say:
-        result = verb.predict(shop, as_of, users=users or None, out=out, say=say)
+        result = verb.predict(shop, as_of, users=users or None, out=out, say=say, share=share)
     return answer(result, as_json)
 
 

@@ -69,6 +69,23 @@ class Kept(click.ParamType[str]):
         return []
 
 
+class Share(click.ParamType[float]):
+    """A share of all: ``10%``, or 0.1."""
+
+    name = "share"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return it as a number between 0 and 1."""
+        text = str(value).strip()
+        try:
+            found = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
+        except ValueError:
+            found = -1.0
+        if not 0.0 < found < 1.0:
+            self.fail(f"{text!r} is no share. Write 10% or 0.1.", param, ctx)
+        return found
+
+
 class Budget(click.ParamType[float]):
     """A time: seconds, or a number with s, m or h."""
 

@@ -349,10 +349,8 @@ def _of_orders(way: int, state: Ints, row: int, slot: int, at: int) -> float:
 
 
 @kernel
-def _of_state(way: int, value: int, count: float, at: int, factor: float, other: float) -> float:
+def _of_state(way: int, value: int, at: int, factor: float) -> float:
     """Return a feature made of one slot."""
-    if way == DECAYED:
-        return 0.0 if value == MISSING else count * halve(float(at - value) / factor) * other
     if value == MISSING:
         return math.nan
     return float(at - value) / float(DAY) if way == SINCE else float(value) / factor  # VALUE
@@ -384,7 +382,10 @@ def read_rest(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instant
         factor, other = factors[r, 0], factors[r, 1]
         for key in range(begin, end):
             row, known = key - begin, 0.0
-            if way <= REPEATS:
+            if way == DECAYED:  # more than half of them
+                if state[row, a] != MISSING:
+                    known = decays[row, b] * halve(float(at[key] - state[row, a]) / factor) * other
+            elif way <= REPEATS:
                 known = _of_totals(way, totals[row, a], totals[row, b], totals[row, c], totals[row, d], factor, other)
             elif way in (GAP_MEAN, GAP_DEVIATION, GAP_LAST):
                 known = _of_gaps(way, state[row, a + 1], state[row, a + 2], state[row, a + 3], state[row, a + 4], state[row, a + 5])
@@ -393,5 +394,5 @@ def read_rest(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instant
             elif way == NAME:
                 known = math.nan if state[row, a] == MISSING else float(names[b + state[row, a]] if state[row, a] < c else d)
             else:
-                known = _of_state(way, state[row, a], decays[row, b] if way == DECAYED else 0.0, at[key], factor, other)
+                known = _of_state(way, state[row, a], at[key], factor)
             out[place[key], column] = known

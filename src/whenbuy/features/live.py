@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from struct import Struct
 from typing import Final
@@ -62,6 +63,7 @@ class Live:
         self._day: tuple[int, int] = (0, 0)
         self._calendar = np.empty((1, len(program.names)), np.float32)
         self._turn = np.arange(len(program.names))
+        self._ahead = Ahead(0, np.zeros(1, np.int64), self._calendar, self._turn[None])
 
     def __len__(self) -> int:
         return len(self._users)
@@ -190,6 +192,44 @@ class Live:
             program.divide(out[None])
         return out
 
+    def path(self, user: int, at: int, step: int, count: int) -> Singles:
+        """Return the features of one user as of an instant and so many steps later each, had nothing happened in between (count x names).
+
+        Parameters
+        ----------
+        user
+            Her code.
+        at
+            The instant; what the shop announced before it is known.
+        step
+            The length of a step in microseconds.
+        count
+            How many instants.
+
+        Raises
+        ------
+        LeakError
+            When the instant does not lie after the user's last known event.
+        """
+        if user >= len(self._users):
+            self._admit(user + 1)
+        if not self._ahead.covers(at, at + (count - 1) * step):
+            self._ahead = Ahead.of(self.program, at, at + count * step)
+        ahead, program, later = self._ahead, self.program, at + np.arange(count) * step
+        out = np.empty((count, len(program.names)), np.float32)
+        done = ring.read_path(
+            self._integers, self._reals, self._users, self._memory, user, self._width, later, ahead.ends, ahead.calendar, ahead.turns,
+            program.over, out,
+        )  # fmt: skip
+        if done == ring.BACKWARD:
+            raise _too_early()
+        if program.by_instant:
+            cutoff = np.full(count, at)
+            for column, measure in program.by_instant:
+                out[:, column] = measure(cutoff, later)
+            program.divide(out)
+        return out
+
     def table(self, users: Ints, at: Instants, cutoff: Instants) -> Table:
         """Return the features of users as of an instant each (n rows); parameters and errors are those of `read`."""
         if len(users):
@@ -233,6 +273,46 @@ class Live:
 
     def _grow(self) -> None:
         self._memory = np.concatenate([self._memory, np.zeros_like(self._memory)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ahead:
+    """The shop's days ahead.
+
+    Parameters
+    ----------
+    begin
+        The midnight before the first of them.
+    ends
+        The midnights behind each (d).
+    calendar
+        What the calendar says of each (d x f).
+    turns
+        Which column each column becomes on it (d x f).
+    """
+
+    begin: int
+    ends: Instants
+    calendar: Singles
+    turns: Ints
+
+    @classmethod
+    def of(cls, program: Program, at: int, end: int) -> Ahead:
+        """Return the days from that of an instant to that of another."""
+        clock = program.clock
+        begin = int(clock.midnight_before(np.array([at], np.int64))[0])
+        ends = [clock.next_midnight(at)]
+        while ends[-1] <= end:
+            ends.append(clock.next_midnight(ends[-1]))
+        starts = np.array([begin, *ends[:-1]], np.int64)
+        calendar = np.empty((len(ends), len(program.names)), np.float32)
+        program.fill_calendar(starts, calendar)
+        turns = np.stack([program.turn(weekday) for weekday in part_of("weekday", starts, clock).tolist()])
+        return cls(begin, np.array(ends, np.int64), calendar, turns)
+
+    def covers(self, at: int, end: int) -> bool:
+        """Return whether the first of these days holds an instant, and one of them another."""
+        return bool(self.begin <= at < self.ends[0] and end < self.ends[-1])
 
 
 def _out_of_order() -> UsageError:

@@ -328,12 +328,48 @@ def read_row(
     """Read one user out as `read` does, and finish her row: what the calendar says, weekdays turned, what is one feature over another."""
     row = calendar.copy()
     done: int = read(integers, reals, users, memory, who, columns, at, row)
+    _finish(row[0], turn, over, out)
+    return done
+
+
+@kernel
+def read_path(
+    integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: Instants, days: Instants,
+    calendar: Singles, turns: Ints, over: Ints, out: Singles,
+) -> int:  # fmt: skip
+    """Read one user out as of rising instants (m rows), had nothing happened in between, and finish each row.
+
+    ``calendar`` and ``turns`` tell of the days that end at the instants ``days``. Her pointers are left as of the first instant.
+    """
+    code = unpack(integers, reals)
+    user = _open(code, users[who])
+    if at[0] <= user.book[LAST_KNOWN]:
+        return BACKWARD
+    events, tiles = _events(memory, user.book, columns), _tiles(memory, user.book, code.width)
+    place, day, row = np.zeros(1, np.int64), 0, np.empty((1, out.shape[1]), np.float32)
+    for i in range(len(out)):
+        while day < len(days) - 1 and at[i] >= days[day]:
+            day += 1
+        _move(code, user, events, at[i])
+        if user.book[TILES]:
+            _move_tiles(code, user, tiles, at[i])
+        row[0] = calendar[day]
+        read_out(code, user.totals, user.state, user.decays, at[i : i + 1], place, ZERO, PLUS, row)
+        _finish(row[0], turns[day], over, out[i])
+    _move(code, user, events, at[0])
+    if user.book[TILES]:
+        _move_tiles(code, user, tiles, at[0])
+    return DONE
+
+
+@kernel
+def _finish(row: Singles, turn: Ints, over: Ints, out: Singles) -> None:
+    """Write a row with its weekdays turned, and what is one feature over another."""
     for column in range(len(out)):
-        out[column] = row[0, turn[column]]
+        out[column] = row[turn[column]]
     for i in range(len(over)):
         below = out[over[i, 2]]
         out[over[i, 0]] = out[over[i, 1]] / below if below != 0 else np.float32(np.nan)
-    return done
 
 
 @kernel

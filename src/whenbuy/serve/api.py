@@ -5,29 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 from whenbuy.core.errors import WhenbuyError
+from whenbuy.serve.bodies import Body, GoneError, InHand, Receive
 from whenbuy.serve.engine import Engine
 from whenbuy.serve.hot import Hot
 from whenbuy.serve.keys import Key, Keys
-from whenbuy.serve.limits import Buckets, Limits
+from whenbuy.serve.limits import Buckets, Gate, Limits
 from whenbuy.serve.logs import Log
-from whenbuy.serve.metrics import Counted, Figure, Metrics
+from whenbuy.serve.metrics import Figure, Metrics
 from whenbuy.serve.openapi import document
+from whenbuy.serve.replying import SAME, Refusals, Send, overloaded, rendered, reply_of, send_reply
 from whenbuy.serve.rest import rest, routes_of
 from whenbuy.serve.routes import PUBLIC, Reply, Request, Route, Table
-from whenbuy.serve.wire import PROBLEM, Problem, Refusal, encode, refusal_of, refused
+from whenbuy.serve.wire import Refusal, refusal_of, refused
 
-Receive = Callable[[], Any]
-Send = Callable[[Mapping[str, Any]], Any]
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 _BEAT_S: Final = 0.01
-_BEATS: Final = 5
-_SAME: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 def application(
@@ -72,41 +69,38 @@ def application(
         return described[answer]
 
     refusals = Refusals()
-    behind = rest(engine, metrics, about, description, refusals.figures)
+    gate = Gate(2.0 * limits.most_waiting, limits.most_lag_s)
+    behind = rest(engine, metrics, about, description, lambda: [*refusals.figures(), *_figures(engine, gate)])
     table = Table([*hot.routes(), *further, *routes_of(behind)])
-    return Api(engine, keys, limits, table, behind, hot, metrics, refusals, log or Log(None, engine.now))
+    return Api(engine, keys, limits, table, behind, hot, gate, metrics, refusals, log or Log(None, engine.now))
 
 
-class Refusals:
-    """How many requests were not let in, by reason."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, float] = {}
-
-    def count(self, reason: str) -> None:
-        """Count one."""
-        self._found[reason] = self._found.get(reason, 0.0) + 1
-
-    def figures(self) -> list[Figure]:
-        """Return what Prometheus is told of it."""
-        by_reason: Counted = {(("reason", reason),): count for reason, count in self._found.items()}
-        return [("whenbuy_refused_total", "counter", "Requests that were not let in, by reason.", by_reason)]
+def _figures(engine: Engine, gate: Gate) -> list[Figure]:
+    """Return what Prometheus is told of the work in hand, and of what the state remembers because the log does not hold it yet."""
+    remembered = float(engine.live.seq - engine.live.base)
+    return [
+        ("whenbuy_work_in_hand", "gauge", "Work in hand; a request with one event is about 1.", {(): gate.inside}),
+        ("whenbuy_work_limit", "gauge", "So much work is let in now: less where the server falls behind.", {(): gate.limit}),
+        ("whenbuy_events_remembered", "gauge", "Events that are known and not in the log yet.", {(): remembered}),
+    ]
 
 
 class Api:
     """The application; `application` makes it."""
 
     def __init__(
-        self, engine: Engine, keys: Keys, limits: Limits, table: Table, behind: Any, hot: Hot, metrics: Metrics, refusals: Refusals,
-        log: Log,
+        self, engine: Engine, keys: Keys, limits: Limits, table: Table, behind: Any, hot: Hot, gate: Gate, metrics: Metrics,
+        refusals: Refusals, log: Log,
     ) -> None:  # fmt: skip
         self._engine, self._keys, self._limits, self.table = engine, keys, limits, table
         self._behind, self._hot, self._metrics, self._refusals, self._log = behind, hot, metrics, refusals, log
         self._buckets = Buckets(limits.per_second, limits.burst)
         self._strangers = Buckets(limits.strangers_per_second, 5 * limits.strangers_per_second)
-        self._inside = self._held = self._number = 0
+        self.gate, self.in_hand = gate, InHand(limits, gate, refusals)
+        self._inside = self._number = self._coming = 0
         self._start = f"{time.time_ns() & 0xFFFFFFFF:08x}"
-        self._lag_s = 0.0
+        self._costly = tuple({route.path.partition("{")[0].encode() for route in table.routes if _costs(route)})
+        self._refusal = rendered(overloaded(), self._id(0)).split(self._id(0).encode())
 
     # ------------------------------------------------------------------------------------------- ASGI
 
@@ -129,18 +123,18 @@ class Api:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _beat(self) -> None:
-        """Measure how far the loop is behind: the least of the last few times, so that one long step is no load."""
-        clock, lags = asyncio.get_running_loop().time, deque([0.0] * _BEATS, maxlen=_BEATS)
+        """Measure, again and again, how far the loop is behind by its own work: what the machine does for others no refusal mends."""
+        clock = asyncio.get_running_loop().time
         while True:
-            due = clock() + _BEAT_S
+            due, worked = clock() + _BEAT_S, time.process_time()
             await asyncio.sleep(_BEAT_S)
-            lags.append(max(clock() - due, 0.0))
-            self._lag_s = min(lags)
+            self.gate.beat(min(clock() - due, time.process_time() - worked))
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         self._number += 1
-        id = f"{self._start}-{self._number:x}"
+        self._coming = max(self._coming - 1, 0)
+        id = self._id(self._number)
         name, status = "none", 500
         self._inside += 1
         try:
@@ -150,14 +144,16 @@ class Api:
             if route.answer is None:
                 status = await self._passed_on(scope, receive, send, id)
             else:
-                body = _Body(self, scope, receive)
+                body = Body(self.in_hand, scope, receive, costs=_costs(route))
                 try:
+                    if route.method == "GET":
+                        body.enter()
                     reply = await route.answer(Request(scope, argument, body.read, key, id))
                 finally:
                     body.release()
                 status = reply.status
-                await _send(send, reply, id)
-        except _GoneError:
+                await send_reply(send, reply, id)
+        except GoneError:
             status = 499
         except Refusal as refusal:
             status = await self._refuse(send, refusal, id, name)
@@ -175,12 +171,14 @@ class Api:
     def _route(self, scope: Mapping[str, Any]) -> tuple[Route, str]:
         path = scope["raw_path"].decode("latin-1") if "raw_path" in scope else scope["path"]
         methods, argument = self.table.find(path)
-        route = methods.get(scope["method"])
+        route = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if route is not None:
             return route, argument
         if not methods:
             raise refused(404, "There is nothing at this address.", "GET /v1/openapi.json says what there is.", "Correct the address.")
-        allowed = ", ".join(sorted(methods))
+        allowed = ", ".join(sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())}))
+        if scope["method"] == "OPTIONS":  # says nothing that the description does not; pages of other sites are told no more than that
+            return Route("OPTIONS", path, PUBLIC, _allowing(allowed)), ""
         error = refused(405, f"{scope['method'][:20]} was asked.", f"Here is only: {allowed}.", "Use that.")
         error.headers = ((b"allow", allowed.encode()),)
         raise error
@@ -193,24 +191,15 @@ class Api:
             nonlocal found
             if message["type"] == "http.response.start":
                 found = message["status"]
-                message = {**message, "headers": [*message["headers"], (b"x-request-id", id.encode()), *_SAME]}
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", id.encode()), *SAME]}
             await send(message)
 
-        await self._behind(scope, receive, note)
+        await self._behind({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, note)
         return found
 
     async def _refuse(self, send: Send, refusal: Refusal, id: str, route: str) -> int:
-        error, wait = refusal.error, refusal.wait_s
-        problem = Problem(refusal.status, str(error), error.got, error.need, error.do, id)
-        headers = refusal.headers
-        if wait is not None:
-            headers = (*headers, (b"retry-after", str(max(1, -int(-wait // 1))).encode()))
-        if refusal.status == 401:
-            headers = (*headers, (b"www-authenticate", b"Bearer"))
-        if refusal.status in (408, 413):  # the rest of the body is not read
-            headers = (*headers, (b"connection", b"close"))
         self._log.write("refused", request=id, route=route, status=refusal.status)
-        await _send(send, Reply(refusal.status, encode(problem), PROBLEM, headers), id)
+        await send_reply(send, reply_of(refusal, id), id)
         return refusal.status
 
     # ------------------------------------------------------------------------------------------- who may ask
@@ -227,10 +216,33 @@ class Api:
                 403, f"The key {key.id} may: {', '.join(key.scopes)}.", f"This needs {route.permission}.", "Use another key, or make one."
             )
         self._within_rate(scope, key)
-        if self._inside > self._limits.most_waiting or self._lag_s > self._limits.most_lag_s:
-            self._refusals.count("load")
-            raise refused(503, "The server has more to do than it can.", "Requests wait in small numbers.", "Try again in a moment.", 1.0)
+        if _costs(route) and (not self.gate.open or self._inside > self._limits.most_waiting):
+            raise self.in_hand.overloaded()
         return key
+
+    # ------------------------------------------------------------------------------------------- what is too much
+
+    def shed(self, url: bytes) -> bytes | None:
+        """Return the whole refusal of a request, made beforehand, where there is more than the server can do; nothing where it is let in.
+
+        It is asked when the head of a request is there, before its key is looked at and its body is read: what is asked to see how the
+        server fares is let in.
+        """
+        if self.gate.inside + self._coming < self.gate.limit and self._inside + self._coming <= self._limits.most_waiting:
+            self._coming += 1
+            return None
+        if not url.startswith(self._costly):
+            self._coming += 1
+            return None
+        self._number += 1
+        id = self._id(self._number)
+        self._refusals.count("load")
+        self._metrics.seen("shed", 503, 0.0)
+        self._log.write("refused", request=id, route="shed", status=503)
+        return id.encode().join(self._refusal)
+
+    def _id(self, number: int) -> str:
+        return f"{self._start}-{number:08x}"
 
     def _known(self, scope: Mapping[str, Any]) -> Key | None:
         if not self._keys.required:
@@ -257,84 +269,17 @@ class Api:
                 "Wait, and send many events in one request.", wait,
             )  # fmt: skip
 
-    # ------------------------------------------------------------------------------------------- bodies
 
-    def hold(self, size: int) -> None:
-        """Count bytes of bodies that are in hand; refuse when there are too many."""
-        self._held += size
-        if self._held > self._limits.most_held:
-            self._refusals.count("memory")
-            raise refused(503, "The server holds too much already.", "Bodies wait in small numbers.", "Try again in a moment.", 1.0)
+def _allowing(allowed: str) -> Callable[[Request], Awaitable[Reply]]:
+    async def answer(_: Request) -> Reply:
+        return Reply(204, b"", headers=((b"allow", allowed.encode()),))
 
-    def release(self, size: int) -> None:
-        """Say that bytes are in hand no more."""
-        self._held -= size
-
-    @property
-    def limits(self) -> Limits:
-        """How much is taken."""
-        return self._limits
+    return answer
 
 
-class _GoneError(Exception):
-    """The sender went away."""
-
-
-class _Body:
-    """The body of one request, read within the limits."""
-
-    __slots__ = ("_api", "_receive", "_scope", "_size")
-
-    def __init__(self, api: Api, scope: Mapping[str, Any], receive: Receive) -> None:
-        self._api, self._scope, self._receive, self._size = api, scope, receive, 0
-
-    async def read(self) -> bytes:
-        """Return the body."""
-        self._check_headers()
-        try:
-            async with asyncio.timeout(self._api.limits.body_s):
-                return await self._read()
-        except TimeoutError:
-            raise refused(
-                408, "The body did not come in time.", f"It comes within {self._api.limits.body_s:g} s.", "Send it again."
-            ) from None
-
-    async def _read(self) -> bytes:
-        parts = []
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise _GoneError
-            part = message.get("body", b"")
-            self._size += len(part)
-            self._api.hold(len(part))
-            self._require_short(self._size)
-            parts.append(part)
-            if not message.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def release(self) -> None:
-        """Say that it is in hand no more."""
-        self._api.release(self._size)
-
-    def _check_headers(self) -> None:
-        for name, value in self._scope["headers"]:
-            if name == b"content-length" and value.isdigit():
-                self._require_short(int(value))
-            elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                raise refused(415, "The body is compressed.", "Bodies are sent as they are.", "Send it without Content-Encoding.")
-
-    def _require_short(self, size: int) -> None:
-        most = self._api.limits.most_bytes
-        if size > most:
-            raise refused(413, "The body is too long.", f"At most {most:,} bytes are read.", "Send it in parts.")
-
-
-async def _send(send: Send, reply: Reply, id: str) -> None:
-    length = str(len(reply.body)).encode()
-    headers = [(b"content-type", reply.content_type), (b"content-length", length), (b"x-request-id", id.encode()), *_SAME, *reply.headers]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+def _costs(route: Route) -> bool:
+    """Return whether answering is work of which there can be too much."""
+    return route.answer is not None and route.permission != PUBLIC
 
 
 def _require_own_machine(scope: Mapping[str, Any]) -> None:

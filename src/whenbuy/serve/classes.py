@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
-from whenbuy.core.arrays import MISSING, Bools, Floats, Instants, Ints
+from whenbuy.core.arrays import MISSING, Bools, Floats, Instants, Ints, Singles
 from whenbuy.core.blocks import Interactions
 from whenbuy.core.log import ORDERS, EventLog
 from whenbuy.features import ByClass
@@ -17,6 +17,7 @@ from whenbuy.features.interactions import fill
 from whenbuy.ingest.reception import Event
 from whenbuy.serve.coding import number_reader
 
+_ZERO: Final = np.zeros(1, np.int64)
 Entry = tuple[int, bool, bool, int, int]
 """What an event says: when it happened, whether it counts, whether it begins an order, its class (-1: none of these), its amount."""
 
@@ -39,6 +40,8 @@ class ClassReader:
         How an amount is read.
     speeds
         How fast the rates decay, per day.
+    scale
+        How many units of an amount make one.
     """
 
     spec: ByClass
@@ -48,6 +51,7 @@ class ClassReader:
     place: Ints
     amount: Callable[[Any], int]
     speeds: Floats
+    scale: float
 
     @classmethod
     def of(cls, spec: object, log: EventLog) -> Self | None:
@@ -62,7 +66,8 @@ class ClassReader:
         place[known[known >= 0]] = np.flatnonzero(known >= 0)
         codes = {name: code for code, name in enumerate(spec.classes)}
         speeds = math.log(2.0) / np.array(spec.halflives_days, np.float64)
-        return cls(spec, log, log.code(spec.kind), codes, place, number_reader(log.columns["amount"].scale), speeds)
+        scale = log.columns["amount"].scale
+        return cls(spec, log, log.code(spec.kind), codes, place, number_reader(scale), speeds, float(scale))
 
     def entry(self, event: Event, *, head: bool) -> Entry:
         """Return what an event says; ``head`` is whether it begins an order, where it is a purchase."""
@@ -84,13 +89,17 @@ class ClassReader:
         at
             When each one's past is read.
         """
-        out = np.empty((len(slices), len(self.codes), len(self.spec.names)), np.float32)
-        scale, zero = float(self.log.columns["amount"].scale), np.zeros(1, np.int64)
-        for row, ((lo, hi), entries) in enumerate(zip(slices, later, strict=True)):
-            time, counts, head, held, paid = self._rows(lo, hi, entries)
-            stop, place = np.array([len(time)]), np.array([row])
-            fill(time, counts, head, held, paid, scale, zero, stop, at[row : row + 1], place, self.speeds, out)
-        return Interactions(self.spec.column, self.spec.classes, self.spec.names, out)
+        told = [self.one(lo, hi, entries, instant) for (lo, hi), entries, instant in zip(slices, later, at.tolist(), strict=True)]
+        empty = np.empty((0, len(self.codes), len(self.spec.names)), np.float32)
+        return Interactions(self.spec.column, self.spec.classes, self.spec.names, np.stack(told) if told else empty)
+
+    def one(self, lo: int, hi: int, later: Sequence[Entry], at: int) -> Singles:
+        """Return what is told of one customer and each class (k x f); the parameters are those of `block`."""
+        out = np.empty((1, len(self.codes), len(self.spec.names)), np.float32)
+        time, counts, head, held, paid = self._rows(lo, hi, later)
+        fill(time, counts, head, held, paid, self.scale, _ZERO, np.array([len(time)]), np.array([at]), _ZERO, self.speeds, out)
+        told: Singles = out[0]
+        return told
 
     def _rows(self, lo: int, hi: int, entries: Sequence[Entry]) -> tuple[Instants, Bools, Bools, Ints, Ints]:
         log, part, n = self.log, slice(lo, hi), hi - lo

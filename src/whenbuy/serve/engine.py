@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 from whenbuy.core.errors import BusyError, WhenbuyError
 from whenbuy.core.history import History
 from whenbuy.ingest.reception import Event, Reception, Refused
+from whenbuy.serve.asking import codes_of
 from whenbuy.serve.journal import Counts, Journal, Receipt, cut
 from whenbuy.serve.metrics import Counted, Figure
 
@@ -55,7 +56,7 @@ class Live(Protocol):
     def forecasts(self, users: Sequence[str], at: int) -> Sequence[Any]:
         """Return the forecasts of these users as of an instant."""
 
-    def rebase(self, history: History, seq: int) -> None:
+    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
         """Stand on a log that holds more of the journal."""
 
     def snapshot(self, folder: Path) -> None:
@@ -312,10 +313,11 @@ class Engine:
 
     async def rebase(self, history: History, seq: int) -> None:
         """Let the state stand on a log that holds the journal up to a place: what the log holds needs no memory."""
+        codes = await asyncio.to_thread(codes_of, history)
         if seq > self._live.seq:
             await self.catch_up()
         if self._live.base < seq <= self._live.seq:
-            self._live.rebase(history, seq)
+            self._live.rebase(history, seq, codes)
 
     # ------------------------------------------------------------------------------------------- forecasts out
 

@@ -26,6 +26,8 @@ _LARGE: Final = 65_536
 """Bodies beyond this length are understood in a thread of their own, in bytes."""
 _AT_ONCE: Final = 100
 """So many users are forecast before others get their turn."""
+_SENDERS: Final = 1_000
+"""What so many senders say behind the question mark is remembered."""
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _ASKED: Final = msgspec.json.Decoder(Asked)
 
@@ -45,6 +47,7 @@ class Hot:
         self._engine, self._limits = engine, limits
         self._reading = ThreadPoolExecutor(1, "reading")
         self._zone = ZoneInfo(engine.reception.clock.zone)
+        self._said: dict[bytes, tuple[str, bool]] = {}
 
     def routes(self) -> list[Route]:
         """Return its routes."""
@@ -60,8 +63,7 @@ class Hot:
 
     async def events(self, request: Request) -> Reply:
         """Take the events of one request; answer after they are durable."""
-        asked = request.query("forecast", "source")
-        source, forecast = _source(asked.get("source")), _flag("forecast", asked.get("forecast"))
+        source, forecast = self._wishes(request)
         raw = await request.body()
         if not raw.strip():
             raise refused(422, "The body is empty.", "An event is one JSON object.", "Send one event, an array or one a line.")
@@ -77,6 +79,17 @@ class Hot:
         if forecast and found is None:
             found = await self._forecasts(users, None)
         return self._taken(receipt, found)
+
+    def _wishes(self, request: Request) -> tuple[str, bool]:
+        """Return the source of events and whether forecasts are wanted; a sender says the same again and again, so it is read once."""
+        said: bytes = request.scope["query_string"]
+        found = self._said.get(said)
+        if found is None:
+            asked = request.query("forecast", "source")
+            found = _source(asked.get("source")), _flag("forecast", asked.get("forecast"))
+            if len(self._said) < _SENDERS:
+                self._said[said] = found
+        return found
 
     def _taken(self, receipt: Receipt, found: Sequence[Any] | None) -> Reply:
         statuses = receipt.statuses

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -19,6 +19,11 @@ from whenbuy.pipeline.keeping.shop import write
 Scope = Literal["events:write", "forecasts:read", "metrics:read", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """What a key may do; ``admin`` may do everything."""
+ROLES: Final[Mapping[str, tuple[Scope, ...]]] = {
+    "sender": ("events:write",), "reader": ("forecasts:read",), "operator": ("events:write", "forecasts:read", "metrics:read"),
+    "admin": ("admin",),
+}  # fmt: skip
+"""Sets of scopes with a name: a till or a web shop sends, a mailing tool reads, who keeps a server running does both and sees metrics."""
 FILE: Final = "keys.json"
 _LIMIT: Final = 1 << 22
 _FORMAT: Final = 1
@@ -113,19 +118,31 @@ class KeyFile:
             ) from error
         return found.keys
 
-    def issue(self, name: str, scopes: Collection[str], now: int, expires: int | None = None) -> tuple[Key, str]:
+    def issue(self, name: str, may: Collection[str], now: int, expires: int | None = None) -> tuple[Key, str]:
         """Return a new key's record, and the key itself, which is kept nowhere.
+
+        Parameters
+        ----------
+        name
+            What the shop calls it.
+        may
+            What it may do: scopes, and roles.
+        now
+            This moment, as an instant.
+        expires
+            Instant from which it is refused; None for never.
 
         Raises
         ------
         UsageError
             When a scope is not known, there is none, or the end lies before now.
         """
-        unknown = sorted(set(scopes) - set(SCOPES))
+        scopes = {scope for said in may for scope in ROLES.get(said, (said,))}
+        unknown = sorted(scopes - set(SCOPES))
         if unknown or not scopes:
             raise UsageError(
-                f"{unknown[0]!r} is not a scope." if unknown else "No scope was named.",
-                f"There are: {', '.join(SCOPES)}.",
+                f"{unknown[0]!r} is no scope and no role." if unknown else "No scope was named.",
+                f"There are {', '.join(SCOPES)}, and the roles {', '.join(ROLES)}.",
                 "Name what the key may do.",
             )
         if not _NAME.fullmatch(name):

@@ -8,13 +8,12 @@ takes no longer than opening the log, memory is bounded by who is active, and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
-import polars as pl
 
 from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
 from whenbuy.core.errors import LeakError, UsageError
@@ -22,19 +21,21 @@ from whenbuy.core.examples import Examples, Table
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
-from whenbuy.core.profile import Profile
 from whenbuy.features.live import Live
 from whenbuy.ingest.reception import SKEW, Event
 from whenbuy.pipeline.learning.forecaster import Forecaster, Said
+from whenbuy.serve.answering import Answering
+from whenbuy.serve.asking import Asking, People, codes_of
 from whenbuy.serve.classes import ClassReader, Entry
 from whenbuy.serve.coding import Coding, Rows, Tables
 from whenbuy.serve.excerpt import excerpt
-from whenbuy.serve.quick import quick
 from whenbuy.serve.reading import Curve, Reading
 from whenbuy.serve.snapshot import Snapshot, read_snapshot, write_snapshot
 
 MOST_KNOWN: Final = 250_000
 """So many customers are held ready at once; when more are met, all are let go and come back one by one."""
+_SEVERAL: Final = 8
+"""From so many customers on, models without compiled rows are asked about all of them at once."""
 _NOBODY: Final = "\0nobody"
 _STRANGER: Final = 0
 """Place of a customer of whom nothing is known."""
@@ -100,16 +101,18 @@ class LiveState:
     """
 
     def __init__(self, history: History, model: Forecaster, seq: int = 0, most: int = MOST_KNOWN) -> None:
-        self.history, self.model, self.seq, self.base, self._most = history, replace(model, models=quick(model.models)), seq, seq, most
+        self.history, self.model, self.seq, self.base, self._most = history, model, seq, seq, most
         self._coding = Coding.of(model.features, history)
         self._tables: Tables = self._coding.tables(history.log)
-        self._codes: dict[str, int] = {name: code for code, name in enumerate(history.log.users.ids.to_list())}
+        self._codes = codes_of(history)
         self._tail: dict[str, list[tuple[int, Event]]] = {}
         self._day: tuple[int, int] = (0, 0)
-        self._people = _People(history.users)
+        self._people = People(history.users)
         self._classes = self._class_readers()
         self._forget()
-        self._reading = Reading.of(model, self._said([_NOBODY], [self._stranger()], np.array([max(model.known_until, history.end)])))
+        asked = self._examples([_NOBODY], [self._stranger()], np.array([max(model.known_until, history.end)]))
+        said = model.said(asked, lambda: self._people.attributes([_NOBODY], [False], asked.keys.cutoff), history.clock)
+        self._reading, self._answering = Reading.of(model, said), Answering.of(model, history.clock, asked, said)
 
     @classmethod
     def of(cls, history: History, model: Forecaster, *, after: int = 0) -> Self:
@@ -230,7 +233,10 @@ class LiveState:
         moments = [_moment(user, one, at) for user, one in zip(users, known, strict=True)]
         read_at = [self._read_at(one, moment) for one, moment in zip(known, moments, strict=True)]
         stale = [i for i, one in enumerate(known) if one.curve is None or one.curve.read_at != read_at[i]]
-        if stale:
+        if self._answering.compiled or len(stale) < _SEVERAL:
+            for i in stale:
+                known[i].curve = self._curve(users[i], known[i], read_at[i])
+        else:
             said = self._said([users[i] for i in stale], [known[i] for i in stale], np.array([read_at[i] for i in stale]))
             for i, curve in zip(stale, self._reading.curves(self.model, said), strict=True):
                 known[i].curve = curve
@@ -243,7 +249,7 @@ class LiveState:
 
     # ------------------------------------------------------------------------------------------- the log moves on
 
-    def rebase(self, history: History, seq: int) -> None:
+    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
         """Stand on a log that holds more of the journal: what it holds need not be remembered here.
 
         Parameters
@@ -252,6 +258,8 @@ class LiveState:
             The log, as it is now.
         seq
             The place in the journal up to which it holds everything.
+        codes
+            ``codes_of(history)``, where somebody has made it already: of a million users it takes a while.
 
         Raises
         ------
@@ -265,8 +273,8 @@ class LiveState:
             )  # fmt: skip
         self.history, self.base = history, seq
         self._tables = self._coding.tables(history.log)
-        self._codes = {name: code for code, name in enumerate(history.log.users.ids.to_list())}
-        self._people = _People(history.users)
+        self._codes = codes_of(history) if codes is None else codes
+        self._people = People(history.users)
         self._classes = self._class_readers()
         left = {user: [pair for pair in pairs if pair[0] > seq] for user, pairs in self._tail.items()}
         self._tail = {user: pairs for user, pairs in left.items() if pairs}
@@ -378,8 +386,24 @@ class LiveState:
 
     # ------------------------------------------------------------------------------------------- what the model says
 
+    def _curve(self, user: str, known: Known, read_at: int) -> Curve:
+        """Return what the model says of one customer, read as of an instant."""
+
+        def block() -> Singles | None:
+            reader = None if known.merged else next(iter(self._classes.values()), None)
+            return None if reader is None else reader.one(*self._rows_of(known), known.entries, read_at)
+
+        asked = Asking(self._live, known.place, read_at, block, lambda: self._examples([user], [known], np.array([read_at])))
+        return self._answering.curve(asked, read_at, lambda: self._people.attributes([user], [known.bought], np.array([read_at])))
+
     def _said(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Said:
         """Return what the model says of some customers, read as of an instant each."""
+        bare = [one.bought for one in known]
+        asked = self._examples(users, known, read_at)
+        return self.model.said(asked, lambda: self._people.attributes(users, bare, read_at), self.history.clock)
+
+    def _examples(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Examples:
+        """Return some customers, read as of an instant each, as models are asked about them."""
         place, live = np.array([one.place for one in known], np.int64), self._live
 
         def silence(days: Floats, rows: Ints) -> Table:
@@ -389,9 +413,7 @@ class LiveState:
         codes: Any = np.arange(len(users), dtype=np.int32)
         keys = Keys("user", codes, read_at, Dictionary.of(users))
         blocks = self._blocks(users, known, read_at) if self.model.blocks else {}
-        asked = Examples(keys, live.table(place, read_at, read_at), {}, silence, blocks=blocks)
-        bare = [one.bought for one in known]
-        return self.model.said(asked, lambda: self._people.attributes(users, bare, read_at), self.history.clock)
+        return Examples(keys, live.table(place, read_at, read_at), {}, silence, blocks=blocks)
 
     def _class_readers(self) -> Mapping[str, ClassReader]:
         """Return the readers of the model's block, where it is one of classes."""
@@ -401,8 +423,7 @@ class LiveState:
     def _blocks(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Mapping[str, Any]:
         """Return what is told of customers beside their features: compiled for classes, else by the batch engine over their events."""
         if self._classes and not any(one.merged for one in known):
-            offsets = self.history.log.offsets
-            slices = [(int(offsets[one.code]), int(offsets[one.code + 1])) if one.code >= 0 else (0, 0) for one in known]
+            slices = [self._rows_of(one) for one in known]
             return {name: reader.block(slices, [one.entries for one in known], read_at) for name, reader in self._classes.items()}
         named = dict(zip(users, (one.code for one in known), strict=True))
         tail = {user: [event for _, event in self._tail.get(user, ())] for user in named}
@@ -411,25 +432,10 @@ class LiveState:
         past = history.before(Keys("user", keys.code, read_at, keys.names))
         return {name: spec.block(past) for name, spec in self.model.blocks.items()}
 
-
-class _People:
-    """The attributes of customers, found by name."""
-
-    def __init__(self, profile: Profile | None) -> None:
-        self._profile = profile
-        self._rows: dict[str, list[int]] | None = None
-
-    def attributes(self, users: Sequence[str], bought: Sequence[bool], at: Instants) -> pl.DataFrame:
-        """Return the attributes that were true before an instant each (n rows); none of those who bought, of whom they say nothing more."""
-        if self._profile is None or all(bought):
-            return pl.DataFrame({"": pl.Series([None] * len(users), dtype=pl.String)})
-        if self._rows is None:
-            self._rows = {}
-            for row, name in enumerate(self._profile.table["id"].cast(pl.String).to_list()):
-                self._rows.setdefault(name, []).append(row)
-        rows = [row for name in dict.fromkeys(users) for row in self._rows.get(name, ())]
-        some = Profile(self._profile.entity, self._profile.table[sorted(rows)], self._profile.timeless)
-        return some.as_of(pl.Series(list(users), dtype=pl.String), at)
+    def _rows_of(self, known: Known) -> tuple[int, int]:
+        """Return where a customer's rows lie in the log."""
+        offsets = self.history.log.offsets
+        return (int(offsets[known.code]), int(offsets[known.code + 1])) if known.code >= 0 else (0, 0)
 
 
 def _orders(log: Any, lo: int, hi: int) -> set[str | int]:

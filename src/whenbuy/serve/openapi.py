@@ -18,7 +18,7 @@ _WHY: Final = {
     "401": "There is no key, or no good one.",
     "403": "The key may not do this.",
     "413": "The body is too long.",
-    "415": "The body is compressed.",
+    "415": "The body is compressed, or says that it is no JSON.",
     "422": "The request cannot be understood; the three parts say why.",
     "429": "Too many requests; Retry-After says how long to wait.",
     "500": "Something is wrong with the server.",

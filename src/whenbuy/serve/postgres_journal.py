@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _T = TypeVar("_T")
-_PATIENCE_S: Final = 10
+_PATIENCE_S: Final = 5
 _TABLES: Final = """
 CREATE SCHEMA IF NOT EXISTS whenbuy;
 CREATE TABLE IF NOT EXISTS whenbuy.events (
@@ -80,7 +80,7 @@ class PostgresJournal:
         When psycopg is not installed or the database does not answer.
     """
 
-    def __init__(self, address: str, lateness_days: float = LEAST_LATENESS_DAYS, patience_s: float = 30.0) -> None:
+    def __init__(self, address: str, lateness_days: float = LEAST_LATENESS_DAYS, patience_s: float = 5.0) -> None:
         self.address, self.lateness_days, self.patience_s = address, lateness_days, patience_s
         self._using = threading.Lock()
         self._open: psycopg.Connection[Any] | None = None

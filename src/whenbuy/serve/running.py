@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final, TextIO
 
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.keeping.audit import Audit
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.serve.api import application
-from whenbuy.serve.compaction import compact
+from whenbuy.serve.compacting import compact_apart
 from whenbuy.serve.engine import Engine
 from whenbuy.serve.keys import Keys
 from whenbuy.serve.limits import Limits
 from whenbuy.serve.logs import Log
 from whenbuy.serve.readying import folder_of, readied
-from whenbuy.serve.server import Address, Server, bound
+from whenbuy.serve.server import Address, Server, bound, is_own
 from whenbuy.serve.store import journal_of
 from whenbuy.serve.telling import Telling
 from whenbuy.serve.upkeep import Keeping, ModelWatch
@@ -28,6 +31,11 @@ from whenbuy.serve.webhooks import Webhook
 
 _MOST_HELD: Final = 50_000
 """When the live state remembers more events than this that the log does not hold, they are brought there at once: it bounds the memory."""
+_SELDOM: Final = (20_000, 10, 50)
+"""How many objects come before the collector looks at the youngest, and how often it does before it looks further: a look at everything
+takes as long as hundreds of answers, and what is made for a request holds no ring of references."""
+_TURN_S: Final = 0.0005
+"""After so many seconds a thread that computes lets another one go on: with Python's own 5 ms every step of the loop could wait so long."""
 
 
 def run(
@@ -43,22 +51,27 @@ def run(
         try:
             say("making the model ready")
             first = readied(shop, journal, None, now)
+            _settle()
             engine = Engine(journal, reception, first.model, first.live, first.known_at, now)
             lines, registry = Log(log, now), Registry(shop.models)
             app = application(engine, keys, limits, log=lines, about=lru_cache(8)(partial(_about, registry)))
             telling = Telling(hooks, lines, now)
             watch = ModelWatch(engine, registry, lambda id: readied(shop, journal, id, now), lines, telling.tell)
             tidy = Keeping(
-                "compacted", partial(_compacted, engine, shop), compact_s, lines, lambda: engine.live.seq - engine.live.base > _MOST_HELD
-            )
+                "compacted", partial(_compacted, engine, shop, environ), compact_s, lines,
+                lambda: engine.live.seq - engine.live.base > _MOST_HELD,
+            )  # fmt: skip
             where = f"{'https' if address.certificate else 'http'}://{_host(address.host)}:{listening.getsockname()[1]}"
             server = Server(
                 app, engine, listening, tasks=(engine.watch_journal, watch.run, tidy.run), last=partial(_last, engine, shop, lines),
                 certificate=address.certificate, private_key=address.private_key,
                 begun=lambda: say(f"{first.model} answers at {where}; Ctrl-C ends it"),
             )  # fmt: skip
+            audit = Audit(shop.folder)
+            audit.note("server.started", now(), own=is_own(address.host), keys=keys.required, tls=address.certificate is not None)
             stops(server.stop)
             server.run()
+            audit.note("server.ended", now())
             telling.end()
             counts = engine.counts()
         finally:
@@ -69,12 +82,20 @@ def run(
     return Result(facts, after=("The server ended. Everything that was acknowledged is kept.",))
 
 
-async def _compacted(engine: Engine, shop: Shop) -> Mapping[str, Any]:
+async def _compacted(engine: Engine, shop: Shop, environ: Mapping[str, str]) -> Mapping[str, Any]:
     """Bring the journal into the log, and let the live state stand on it."""
-    done = await asyncio.to_thread(compact, engine.journal, shop.log)
+    done = await compact_apart(shop.folder, environ)
     if done.seq > engine.live.base:
         await engine.rebase(await asyncio.to_thread(open_log, shop.log), done.seq)
     return {"added": done.added, "seq": done.seq}
+
+
+def _settle() -> None:
+    """Let what is there now be: the collector need not walk through it while requests wait, and threads give way to the loop soon."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_SELDOM)
+    sys.setswitchinterval(_TURN_S)
 
 
 def _last(engine: Engine, shop: Shop, log: Log) -> None:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from whenbuy.core.errors import AccessError, DependencyError, UsageError
+from whenbuy.core.errors import AccessError, DependencyError, InputError, UsageError
+from whenbuy.serve.connection import connections
 from whenbuy.serve.engine import Engine
 
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 30
+_NO_PASSWORD: Final = "there is none"
+"""Without a word nobody would be told that a key needs one: the library would wait for it at the terminal."""
 Task = Callable[[], Awaitable[None]]
 PORT: Final = 8750
 """Where a server listens where nothing is said."""
@@ -112,6 +115,11 @@ class Server:
         Files in PEM form: with them it speaks TLS.
     grace_s
         How long requests may take that are in hand when it ends, in seconds.
+
+    Raises
+    ------
+    InputError
+        When the certificate or its key cannot be used.
     """
 
     def __init__(
@@ -132,10 +140,16 @@ class Server:
         config = uvicorn.Config(
             self._app, log_config=None, access_log=False, lifespan="on", proxy_headers=False, server_header=False, date_header=False,
             backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=max(1, round(self._grace_s)),
-            ssl_certfile=certificate, ssl_keyfile=private_key,
+            ssl_certfile=certificate, ssl_keyfile=private_key, ssl_keyfile_password=_NO_PASSWORD,
         )  # fmt: skip
-        config.load()
-        config.http_protocol_class = _joined(config.http_protocol_class)
+        try:
+            config.load()
+        except OSError as error:  # SSLError is one
+            raise InputError(
+                f"{certificate} and {private_key} cannot be used ({error.strerror or error}).",
+                "TLS needs a certificate and its private key, in PEM form, without a password.", "Look at the two files.",
+            ) from error  # fmt: skip
+        config.http_protocol_class = connections(config.http_protocol_class, getattr(self._app, "shed", None))
         return uvicorn.Server(config)
 
     def run(self) -> None:
@@ -171,40 +185,3 @@ class Server:
             await asyncio.sleep(0.005)
         self.started.set()
         self._begun()
-
-
-def _joined(protocol: Any) -> Any:
-    """Return a protocol of uvicorn whose answers go out in one piece each."""
-
-    class Joined(protocol):  # type: ignore[misc]
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(_Joining(transport, asyncio.get_running_loop()))
-
-    return Joined
-
-
-class _Joining:
-    """A transport that writes at the end of the loop's turn what was written to it in parts: head and body of an answer in one call."""
-
-    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Keep data until the end of the turn."""
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(data)
-
-    def close(self) -> None:
-        """Write what is kept, and close."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        parts, self._parts = self._parts, []
-        if parts:
-            self._transport.write(b"".join(parts))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)

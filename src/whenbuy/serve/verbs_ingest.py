@@ -18,6 +18,7 @@ from whenbuy.ingest.reception import Reception
 from whenbuy.ingest.sources.opening import Asked, open_stream
 from whenbuy.ingest.sources.stream import Stream
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.keeping.audit import Audit
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.pipeline.verbs.intake import dialect_of
@@ -119,6 +120,7 @@ def replay(shop: Path | None, *, say: Say, now: Callable[[], int] = microseconds
         while page := journal.dead(after, _PAGE):
             after = page[-1].id
             counts.update(journal.replay([row.id for row in page], reception, now()).statuses)
+        Audit(found.folder).note("letters.replayed", now(), **counts)
         compact(journal, found.log, say=say)
         back, still = counts["accepted"] + counts["duplicate"], counts["dead"] + counts["late"]
         return Result({**counts, "replayed": counts.total()}, after=(f"{back:,} rows came back, {still:,} stay aside.",))

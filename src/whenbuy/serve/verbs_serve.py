@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Collection
@@ -13,10 +14,11 @@ import polars as pl
 
 from whenbuy.core.errors import UsageError
 from whenbuy.core.forecast import instants
+from whenbuy.pipeline.keeping.audit import Audit
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.verbs.place import at, find_shop
-from whenbuy.serve.keys import SCOPES, KeyFile, Keys
+from whenbuy.serve.keys import KeyFile, Keys
 from whenbuy.serve.limits import Limits
 from whenbuy.serve.server import Address, is_own
 
@@ -133,7 +135,7 @@ def list_keys(folder: Path | None, *, now: Callable[[], int] = microseconds) -> 
 
 
 def new_key(folder: Path | None, name: str, may: Collection[str], days: float | None, *, now: Callable[[], int] = microseconds) -> Result:
-    """Return a new key, which is shown this once; it may do what is named, everything but ``admin`` where nothing is.
+    """Return a new key, which is shown this once; it may do what is named (scopes and roles), everything but ``admin`` where nothing is.
 
     Raises
     ------
@@ -142,7 +144,8 @@ def new_key(folder: Path | None, name: str, may: Collection[str], days: float | 
     """
     shop, moment = find_shop(folder), now()
     expires = None if days is None else moment + round(days * _DAY)
-    key, secret = key_file(shop).issue(name, may or [scope for scope in SCOPES if scope != "admin"], moment, expires)
+    key, secret = key_file(shop).issue(name, may or ("operator",), moment, expires)
+    Audit(shop.folder).note("key.made", moment, key=key.id, may=list(key.scopes), expires=expires)
     facts = {"id": key.id, "key": secret, "may": list(key.scopes), "expires": None if expires is None else _shown(expires)}
     ends = "" if expires is None else f", until {_shown(expires)}"
     words = f"This is the only time that it is shown. It may: {', '.join(key.scopes)}{ends}."
@@ -151,8 +154,38 @@ def new_key(folder: Path | None, name: str, may: Collection[str], days: float | 
 
 def revoke_key(folder: Path | None, id: str, *, now: Callable[[], int] = microseconds) -> Result:
     """Return that a key is refused from now on, by running servers too; raises NotFoundError where there is none of that id."""
-    key = key_file(find_shop(folder)).revoke(id, now())
+    shop, moment = find_shop(folder), now()
+    key = key_file(shop).revoke(id, moment)
+    Audit(shop.folder).note("key.revoked", moment, key=key.id)
     return Result({"id": key.id, "revoked": _shown(key.revoked or 0)}, after=(f"The key {key.id} ({key.name}) is refused from now on.",))
+
+
+def audit(folder: Path | None) -> Result:
+    """Return what was done to a shop that decides who may ask it and which model answers, the earliest first.
+
+    Raises
+    ------
+    DamagedError
+        When a line of the audit log was changed or taken out.
+    """
+    acts = Audit(find_shop(folder).folder).acts()
+    table = pl.DataFrame(
+        {
+            "at": _moments([act.at for act in acts]), "what": [act.what for act in acts], "by": [act.by for act in acts],
+            "facts": [json.dumps(dict(act.facts), ensure_ascii=False) for act in acts],
+        },
+        schema_overrides={"what": pl.String, "by": pl.Int64, "facts": pl.String},
+    )  # fmt: skip
+    rows = tuple(
+        (str(row["at"])[:19], row["what"], str(row["by"]), "; ".join(f"{name}: {_plain(said)}" for name, said in act.facts.items()))
+        for row, act in zip(table.to_dicts(), acts, strict=True)
+    )
+    page = Screen("Audit:", ("at (UTC)", "what", "account", ""), rows)
+    return Result({"acts": len(acts)}, table, "acts", (page,) if rows else (), after=() if rows else ("Nothing was done yet.",))
+
+
+def _plain(said: object) -> str:
+    return ", ".join(map(str, said)) if isinstance(said, list) else "never" if said is None else str(said)
 
 
 _WHEN: Final = ("made", "expires", "revoked")

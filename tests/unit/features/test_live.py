@@ -98,3 +98,20 @@ def test_without_windows_nothing_is_kept():
         live.update(0, START + i, START + i, 0, np.zeros(0, np.int64))
     assert live.read(0, START + DAY)[0] == 2000
     assert live.snapshot()["memory"].nbytes == size
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_path_of_silence_is_read_as_instant_by_instant(late):
+    """Days of 23 and 25 hours are among those ahead."""
+    log = random_log(np.random.default_rng(1), 4, 400, late=late, heads=True)
+    live = f.Live(EVERYTHING.compile(log, Clock("Europe/Berlin")))
+    live.feed(slice(None))
+    for user in range(5):
+        for step, count in ((DAY, 250), (DAY // 4, 9), (3 * DAY, 30)):
+            at = int(log.known_at.max()) + 1 + user * 5 * DAY // 7
+            instants = at + np.arange(count) * step
+            wanted = live.table(np.full(count, user), instants, np.full(count, at)).values
+            same(live.path(user, at, step, count), wanted, live.program.names)
+            same(live.read(user, at)[None], wanted[:1], live.program.names)
+    with pytest.raises(LeakError):
+        live.path(1, START, DAY, 2)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.serve.doubles import NOW, Bench, played
 from whenbuy.core.errors import DamagedError, NotFoundError, UsageError
-from whenbuy.serve.keys import SCOPES, KeyFile, Keys, digest
+from whenbuy.serve import keys as keeping
+from whenbuy.serve.keys import ROLES, SCOPES, Key, KeyFile, Keys, digest
 
 
 def test_what_is_kept_is_not_the_key(tmp_path):
@@ -77,31 +78,79 @@ def test_a_damaged_file_lets_nobody_in(tmp_path, content):
         file.keys()
 
 
-def test_the_life_of_a_key_over_http(tmp_path):
-    bench = Bench(tmp_path, required=True)
+async def wrong_steps(client, bench):
+    """What is not as it should be in the life of a key: made, used, used wrongly, run out, revoked."""
     key, secret = bench.key("forecasts:read", expires=NOW + 100)
+    wrong = []
 
-    async def play(client):
-        async def asked(method="GET", path="/v1/forecasts/u1", said=f"Bearer {secret}"):
-            return await client.request(method, path, headers={"authorization": said} if said else {})
+    async def asked(step, status, method="GET", path="/v1/forecasts/u1", said=f"Bearer {secret}", words=""):
+        answer = await client.request(method, path, headers=[(b"authorization", said.encode("latin-1"))] if said else [])
+        if answer.status_code != status or words not in answer.text or secret in answer.text:
+            wrong.append((step, answer.status_code))
+        if status == 401 and answer.headers.get("www-authenticate") != "Bearer":
+            wrong.append((step, "says not what is needed"))
 
-        assert (await asked()).status_code == 200
-        assert (await asked(said=f"bearer  {secret} ")).status_code == 200
-        for wrong in ("", secret, f"Basic {secret}", "Bearer", f"Bearer {secret[:-1]}", f"Bearer {key.id}", "Bearer \xff"):
-            answer = await client.get("/v1/forecasts/u1", headers=[(b"authorization", wrong.encode("latin-1"))] if wrong else [])
-            assert answer.status_code == 401, wrong
-            assert answer.headers["www-authenticate"] == "Bearer"
-        assert (await asked("POST", "/v1/events")).status_code == 403
-        bench.clock.now = NOW + 100
-        answer = await asked()
-        assert (answer.status_code, "expired" in answer.text) == (401, True)
-        bench.clock.now = NOW
-        bench.file.revoke(key.id, NOW)
-        answer = await asked()
-        assert (answer.status_code, "revoked" in answer.text) == (401, True)
-        assert secret not in answer.text
+    if secret in bench.file.path.read_text() or secret.rpartition("_")[2] in bench.file.path.read_text():
+        wrong.append(("kept", "readable"))
+    await asked("good", 200)
+    await asked("good, said otherwise", 200, said=f"bearer  {secret} ")
+    for said in ("", secret, f"Basic {secret}", "Bearer", f"Bearer {secret[:-1]}", f"Bearer {key.id}", "Bearer \xff"):
+        await asked(f"wrong: {said[:10]}", 401, said=said)
+    await asked("more than it may", 403, "POST", "/v1/events")
+    bench.clock.now = NOW + 100
+    await asked("run out", 401, words="expired")
+    bench.clock.now = NOW
+    bench.file.revoke(key.id, NOW)
+    await asked("revoked", 401, words="revoked")
+    return wrong
 
-    played(bench, play)
+
+def lived(folder):
+    bench = Bench(folder, required=True)
+    return played(bench, lambda client: wrong_steps(client, bench))
+
+
+def test_the_life_of_a_key_over_http(tmp_path):
+    assert lived(tmp_path) == []
+
+
+class Forgetful:
+    """Planted bugs, one each: what a key's keeper may not do."""
+
+    @staticmethod
+    def remembers_revoked_keys(patch):
+        patch.setattr(Keys, "_stamp", lambda self: 0)
+
+    @staticmethod
+    def looks_at_no_scope(patch):
+        patch.setattr(Key, "may", lambda self, permission: True)
+
+    @staticmethod
+    def looks_at_no_end(patch):
+        patch.setattr(Key, "state", lambda self, now: "good" if self.revoked is None else "revoked")
+
+    @staticmethod
+    def keeps_the_key_itself(patch):
+        patch.setattr(keeping, "digest", lambda secret: secret)
+
+    @staticmethod
+    def finds_by_the_beginning(patch):
+        patch.setattr(keeping, "digest", lambda secret: digest(secret[:50]))
+
+
+@pytest.mark.parametrize("bug", [name for name in vars(Forgetful) if not name.startswith("_")])
+def test_the_harness_finds_a_keeper_that_is_wrong(tmp_path, monkeypatch, bug):
+    getattr(Forgetful, bug)(monkeypatch)
+    assert lived(tmp_path)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_a_set_of_scopes_and_nothing_more(tmp_path, role):
+    key, _ = KeyFile(tmp_path).issue("x", [role], NOW)
+    assert set(key.scopes) == set(ROLES[role])
+    assert [scope for scope in SCOPES if key.may(scope)] == (list(SCOPES) if role == "admin" else list(ROLES[role]))
+    both, _ = KeyFile(tmp_path).issue("y", [role, "metrics:read"], NOW)
+    assert set(both.scopes) == {*ROLES[role], "metrics:read"}
 
 
 def test_scopes_say_what_a_key_may():

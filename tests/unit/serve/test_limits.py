@@ -92,7 +92,7 @@ def test_a_body_has_a_limit_and_a_time(tmp_path):
         assert (answer.status_code, answer.headers["connection"]) == (413, "close")
         assert (await client.post("/v1/events", content=slow())).status_code == 408
         assert (await client.post("/v1/events", content=b"{}", headers={"content-encoding": "gzip"})).status_code == 415
-        assert bench.app._held == 0
+        assert bench.app.in_hand.held == 0
         assert bench.journal.counts().sent == 0
 
     played(bench, play)
@@ -109,6 +109,6 @@ def test_bodies_in_hand_have_a_limit(tmp_path):
 
         found = await asyncio.gather(*(client.post("/v1/events", content=half()) for _ in range(3)))
         assert sorted(answer.status_code for answer in found) == [422, 503, 503]
-        assert bench.app._held == 0
+        assert bench.app.in_hand.held == 0
 
     played(bench, play)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.scenarios.lines import Line
 from tests.services import valkey
 from tests.unit.serve.live_shop import events_after, model, shop, stands_at
 from whenbuy.core.arrays import DAY
@@ -88,3 +89,38 @@ def test_values_of_customers_whom_the_log_holds_are_taken_away(address):
     assert {key.decode().split(":user:")[1] for key in world.client.scan_iter("whenbuy:{compacted}:user:*")} == left
     fresh = RemoteState(world.client, "compacted", LiveState.of(log, model(), after=100), lambda: 0)
     assert fresh.forecasts(world.users, world.at) == world.publisher.state.forecasts(world.users, world.at)
+
+
+def broken_for_a_while(address, how, forget=False):
+    """Publish and ask while the store is away; return the answers that do not say so, and whether all agree after its return."""
+    line = Line(int(address.rpartition(":")[2].partition("/")[0]))
+    world = World(f"redis://127.0.0.1:{line.port}/0", f"line {how} {forget}")
+    if forget:
+        world.reader._learn = lambda users, learn=world.reader._learn: learn(users) and None
+    world.send(0, 80)
+    assert world.agree()
+    line.wait_s = 1.0 if how == "slow" else 0.0
+    if how != "slow":
+        getattr(line, how).set()
+    if how == "away":
+        line.cut()
+    with pytest.raises(DependencyError, match="does not answer"):
+        world.send(80, 120)
+    known = world.reader.forecasts(world.users, world.at)
+    line.well()
+    line.cut()
+    world.time += 2_000_000
+    world.send(120, 160)
+    agree = world.agree()
+    line.close()
+    return sum(one.degraded is None for one in known), agree
+
+
+@pytest.mark.parametrize("how", ["away", "silent", "slow"])
+def test_a_store_that_is_down_silent_or_slow_is_told_of_and_all_is_well_after(address, how):
+    assert broken_for_a_while(address, how) == (0, True)
+
+
+def test_the_harness_finds_a_worker_that_does_not_say_so(address):  # a planted bug
+    unmarked, _ = broken_for_a_while(address, "away", forget=True)
+    assert unmarked > 0

@@ -68,14 +68,15 @@ def test_the_end_finishes_what_is_in_hand(tmp_path):
 
     bench = Slow(tmp_path)
     real = bench.journal.take
-    bench.journal.take = lambda batch, position=None: (time.sleep(0.3), real(batch, position))[1]
+    begun = threading.Event()
+    bench.journal.take = lambda batch, position=None: (begun.set(), time.sleep(0.3), real(batch, position))[2]
     found = []
     with served(bench) as url:
         sending = threading.Thread(
             target=lambda: found.append(httpx.post(f"{url}/v1/events", json={"event_id": 1, "user_id": "u", "kind": "view", "time": AT}))
         )
         sending.start()
-        time.sleep(0.1)
+        assert begun.wait(30)
     sending.join(10)
     assert found[0].json()["accepted"] == 1
     assert bench.live.seq == 1

@@ -14,6 +14,7 @@ from whenbuy.cli.verbs import whenbuy
 from whenbuy.config import Settings
 from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.ingest.store import write_log
+from whenbuy.pipeline.keeping.audit import Audit
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.serve.server import Address
@@ -45,6 +46,9 @@ def test_the_life_of_a_key_as_it_is_typed(shop):
     assert [(key["name"], key["may"], key["state"]) for key in listed] == [("till", "events:write", "good")]
     assert secret not in json.dumps(listed)
     typed("revoke", listed[0]["id"], "--shop", shop.folder)
+    acts = json.loads(typed("audit", "--json", "--shop", shop.folder).stdout)["acts"]
+    assert [act["what"] for act in acts] == ["key.made", "key.revoked"]
+    assert secret.rpartition("_")[2] not in (shop.folder / "audit" / "audit.jsonl").read_text()
     assert json.loads(typed("list", "--json", "--shop", shop.folder).stdout)["keys"][0]["state"] == "revoked"
 
 
@@ -131,4 +135,5 @@ def test_a_shop_is_served_with_its_real_parts(shop, learned):
         thread.join(30)
     assert found[0].facts["accepted"] == 3
     assert json.loads(log.getvalue().splitlines()[-1])["what"] == "ended"
+    assert [act.what for act in Audit(shop.folder).acts()] == ["model.answers", "server.started", "server.ended"]
     assert "new one" not in log.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from whenbuy.core.arrays import Bools, Codes, Floats, Ints, Singles
 from whenbuy.core.errors import DamagedError, UsageError
 from whenbuy.models.trees.shap import Paths, paths, shapley
-from whenbuy.models.trees.walk import MOST_NODES, Packed, Plan, one_by_one, pack, plan, plan_curve, scores
+from whenbuy.models.trees.walk import MOST_NODES, Packed, Plan, one_by_one, pack, plan, plan_curve, plan_spans, scores, spans
 
 Link = Literal["identity", "logistic", "exp"]
 """From the raw score to the scale of the target: as it is, 1 / (1 + exp(-raw)), or exp(raw)."""
@@ -146,8 +146,10 @@ class Trees:
             When the bins do not rise, or the rows have another number of columns.
         """
         nodes, value, asks, _ = self._packed
-        rows = self._rows(values, self.features - 1)
-        return one_by_one(nodes, value, asks, *self._planned(np.asarray(bins, np.float32)), self.base, self.divisor, rows)
+        rows, planned = self._rows(values, self.features - 1), self._planned(np.asarray(bins, np.float32))
+        if not planned.own:  # nothing is asked about the bin, so that its column is one like the others
+            rows = np.hstack([np.zeros((len(rows), 1), np.float32), rows])
+        return one_by_one(nodes, value, asks, *planned, self.base, self.divisor, rows)
 
     def contributions(self, values: npt.NDArray[np.floating]) -> Floats:
         """Return what each column adds to the raw score of each row, and last what is expected of any row (n x features + 1).
@@ -187,6 +189,21 @@ class Trees:
             gain=np.concatenate([self.gain, other.gain]),
             base=self.base + other.base,
         )
+
+    def spread(self, first: Ints, behind: Ints, base: Floats) -> Callable[[Singles], Floats]:
+        """Return what says several scores of one row (features) in one walk, each the sum of some of the trees (g).
+
+        Parameters
+        ----------
+        first, behind
+            Each tree answers for the scores from ``first`` to the one before ``behind`` (trees each).
+        base
+            The scores before any tree (g).
+        """
+        nodes, value, asks, _ = self._packed
+        walks, order, _, _ = plan_spans(self._packed, first, behind, len(base))
+        divisor = float(self.divisor)
+        return lambda row: spans(nodes, value, asks, walks, order, base, divisor, row)
 
     def _planned(self, bins: Singles) -> Plan:
         """Return the walks for these bins, kept from the last time if they were the same."""

@@ -20,7 +20,7 @@ Places = npt.NDArray[np.uint32]
 
 MOST_NODES: Final = 1 << 16
 """Nodes of a tree, and questions of a forest, are counted with 16 bits."""
-FEW: Final = 8
+FEW: Final = 4
 """So many rows or fewer are walked one by one."""
 BLOCK: Final = 64
 """How many rows take a step together."""
@@ -115,6 +115,12 @@ def plan_curve(packed: Packed, bins: Singles) -> Plan:
     return Plan(walks, _by_steps(walks), bins, own)
 
 
+def plan_spans(packed: Packed, first: Ints, behind: Ints, scores: int) -> Plan:
+    """Return one walk through each tree, which answers for the scores from ``first`` to the one before ``behind`` (trees each)."""
+    walks = np.hstack([packed.roots, np.stack([first, behind], axis=1).astype(np.uint32)])
+    return Plan(walks, _by_steps(walks), np.zeros(scores, np.float32), 0)
+
+
 def _by_steps(walks: Places) -> Places:
     return np.argsort(walks[:, 1], kind="stable").astype(np.uint32)
 
@@ -187,6 +193,31 @@ def one_by_one(
 
 
 @kernel
+def spans(
+    nodes: npt.NDArray[np.void], value: Floats, asks: Places, walks: Places, order: Places, base: Floats, divisor: float, row: Singles
+) -> Floats:
+    """Return the scores of one row (g), each the sum of the leaves of those trees that answer for it, over the divisor, and its base."""
+    answers, found = np.zeros(len(asks) + 1, np.float32), np.zeros(len(base) + 1)
+    leaf = np.empty(len(walks))
+    _answer(asks, row, answers)
+    for turn in order:
+        root = np.uint64(walks[turn, 0])
+        at = root
+        for _ in range(np.int64(walks[turn, 1])):
+            node = nodes[at]
+            at = root + np.uint64(node.left) + np.uint64(not answers[node.ask] <= node.cut)
+        leaf[turn] = value[at]
+    for turn in range(len(walks)):
+        found[walks[turn, 2]] += leaf[turn]
+        found[walks[turn, 3]] -= leaf[turn]
+    total = 0.0
+    for i in range(len(base)):
+        total += found[i]
+        found[i] = base[i] + total / divisor
+    return found[: len(base)]
+
+
+@kernel
 def together(
     nodes: npt.NDArray[np.void], value: Floats, asks: Places, roots: Places, base: float, divisor: float, values: Singles
 ) -> Floats:
@@ -203,10 +234,10 @@ def together(
                 block[ask, row] = answers[ask]
         for tree in range(len(roots)):
             root = np.uint64(roots[tree, 0])
-            for row in range(BLOCK):
+            for row in range(count):
                 at[row] = 0
             for _ in range(roots[tree, 1]):
-                for row in range(BLOCK):
+                for row in range(count):
                     node = nodes[root + np.uint64(at[row])]
                     at[row] = np.uint32(node.left) + np.uint32(not block[node.ask, row] <= node.cut)
             for row in range(count):

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 from whenbuy.core.errors import DamagedError, InputError, NotFoundError, WhenbuyError
 from whenbuy.pipeline.keeping import bundle
+from whenbuy.pipeline.keeping.audit import Audit
 from whenbuy.pipeline.keeping.bundle import Manifest
 from whenbuy.pipeline.keeping.shop import write
 from whenbuy.pipeline.keeping.track import named, pick, second
@@ -210,6 +211,7 @@ class Registry:
                 raise
             steps = ()
         self._write((*steps, Step(id, at, how, why)))
+        Audit(self.folder.parent).note("model.answers", at, model=id, how=how)
 
     def back(self, at: int) -> str:
         """Make the model before the champion the champion, and return its id.
@@ -226,6 +228,7 @@ class Registry:
                 "`whenbuy models` lists what is kept; promote one of them.",
             )  # fmt: skip
         self._write((*self.steps(), Step(id, at, "back")))
+        Audit(self.folder.parent).note("model.answers", at, model=id, how="back")
         return id
 
     def prune(self, *stay: str) -> tuple[str, ...]:

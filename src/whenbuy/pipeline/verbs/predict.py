@@ -12,6 +12,7 @@ import polars as pl
 from whenbuy.clean import RULES
 from whenbuy.core.errors import AccessError
 from whenbuy.core.history import History
+from whenbuy.core.holdout import hold_out
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.telling import screen
 from whenbuy.pipeline.telling.export import require_ending, write_frame
@@ -23,8 +24,13 @@ from whenbuy.pipeline.verbs.place import find_shop, moment
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def predict(folder: Path | None, as_of: str | None, *, users: Iterable[str] | None, out: Path | None, say: Say) -> Result:
-    """Forecast with the latest models; everybody's forecast as of the log's end is kept as forecasts/latest.parquet too."""
+def predict(
+    folder: Path | None, as_of: str | None, *, users: Iterable[str] | None, out: Path | None, say: Say, share: float | None = None,
+) -> Result:  # fmt: skip
+    """Forecast with the latest models; everybody's forecast as of the log's end is kept as forecasts/latest.parquet too.
+
+    Where a share is held out, a column ``hold_out`` says who: by a hash of the id under the shop's seed, so each time the same customers.
+    """
     if out is not None:
         require_ending(out)
     shop, named = find_shop(folder), None if users is None else list(users)
@@ -32,18 +38,26 @@ def predict(folder: Path | None, as_of: str | None, *, users: Iterable[str] | No
     instant = moment(history, as_of, say)
     id, forecaster = champion.answering(shop, instant)
     outlook = forecaster.predict(history, instant, named)
-    frame, files = outlook.frame(), [] if out is None else [out]
+    whole = outlook.frame()
+    frame, files = _with_hold_out(whole, share, settings.shop.seed), [] if out is None else [out]
     for path in files:
         write_frame(frame, path)
-    if named is None and as_of is None and _kept(frame, shop.forecasts / "latest.parquet", say):
+    if named is None and as_of is None and _kept(whole, shop.forecasts / "latest.parquet", say):
         files.insert(0, shop.forecasts / "latest.parquet")
     stands = history.clock.show(int(outlook.keys.cutoff[0]))
     facts = {"as_of": stands, "model": id, "customers": len(frame), "files": [str(path) for path in files]}
+    if share is not None:
+        facts["held_out"] = int(frame["hold_out"].sum())
+        say(f"{facts['held_out']:,} of {len(frame):,} customers are held out")
     after = [*_strangers(history, named or []), *(f"{len(frame):,} forecasts as of {stands} are in {path}" for path in files)]
     if out is not None:
         return Result(facts, after=tuple(after))
     page = screen.customers(outlook, history, settings.shop.currency, named=named is not None)
     return Result(facts, frame, "forecasts", (page,), after=tuple(after))
+
+
+def _with_hold_out(frame: pl.DataFrame, share: float | None, seed: int) -> pl.DataFrame:
+    return frame if share is None else frame.with_columns(pl.Series("hold_out", hold_out(frame["user_id"].to_list(), share, str(seed))))
 
 
 def _kept(frame: pl.DataFrame, path: Path, say: Say) -> bool:

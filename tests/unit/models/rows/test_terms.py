@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from whenbuy.core.examples import Table
-from whenbuy.models.quick_terms import QuickTerms
+from whenbuy.models.rows.asked import Layout
+from whenbuy.models.rows.terms import Scorer
 from whenbuy.models.terms import Terms
 
 NAMES = (
@@ -35,9 +36,22 @@ def test_the_compiled_sum_is_the_plain_one(rich, left_out):
     table = _table(rng, tuple(name for name in NAMES if name not in left_out))
     terms = Terms.learn(table, rich=rich)
     weights = rng.normal(size=terms.matrix(table).shape[1])
-    quick = QuickTerms.of(terms)
+    days = np.array([1.0])
     plain = terms.score(table, weights)
-    np.testing.assert_allclose(quick.score(table, weights), plain, rtol=1e-12, atol=1e-11 * np.abs(plain).max())
+    np.testing.assert_allclose(
+        Scorer.of(terms, weights, Layout(table.names, days))(table.values), plain, rtol=1e-12, atol=1e-11 * np.abs(plain).max()
+    )
     shuffled = rng.permutation(len(table.names))
     moved = Table(tuple(table.names[i] for i in shuffled), table.values[:, shuffled])
-    np.testing.assert_allclose(quick.score(moved, weights), terms.score(moved, weights), rtol=1e-12, atol=1e-11 * np.abs(plain).max())
+    score = Scorer.of(terms, weights, Layout(moved.names, days))
+    np.testing.assert_allclose(
+        score(np.ascontiguousarray(moved.values)), terms.score(moved, weights), rtol=1e-12, atol=1e-11 * np.abs(plain).max()
+    )
+
+
+def test_terms_that_do_not_fit_the_row_are_left_to_the_model():
+    table = _table(np.random.default_rng(0), NAMES)
+    terms = Terms.learn(table, rich=True)
+    weights = np.ones(terms.matrix(table).shape[1])
+    assert Scorer.of(terms, weights[:-1], Layout(NAMES, np.array([1.0]))) is None
+    assert Scorer.of(terms, weights, Layout(tuple(name for name in NAMES if name != "recency_days"), np.array([1.0]))) is None

@@ -1,0 +1,89 @@
+"""Asking: what is told of customers when models are asked about them. What a model does not ask for is not made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import polars as pl
+
+from whenbuy.core.arrays import DAY, Instants, Singles
+from whenbuy.core.blocks import Interactions
+from whenbuy.core.examples import Examples
+from whenbuy.core.history import History
+from whenbuy.core.profile import Profile
+from whenbuy.features.live import Live
+
+
+class Asking:
+    """One customer at one instant, as the compiled rows of models ask for her (`whenbuy.models.rows.asked.Asked`).
+
+    Parameters
+    ----------
+    live
+        The windows of everybody.
+    place
+        Where hers are.
+    read_at
+        The instant.
+    block
+        Returns what is told of her and each class; None where that must be read from the examples.
+    examples
+        Returns her as examples of one row.
+    """
+
+    __slots__ = ("_block", "_examples", "_held", "_live", "_paths", "_place", "_read_at", "_whole", "values")
+
+    def __init__(self, live: Live, place: int, read_at: int, block: Callable[[], Singles | None], examples: Callable[[], Examples]) -> None:
+        self._live, self._place, self._read_at, self._block, self._examples = live, place, read_at, block, examples
+        self.values = live.read(place, read_at)[None]
+        self._paths: dict[tuple[float, int], Singles] = {}
+        self._held: Singles | None = None
+        self._whole: Examples | None = None
+
+    def path(self, step_days: float, steps: int) -> Singles:
+        """Return her features as they would read 0, 1, … steps later, had nothing happened since (steps x f)."""
+        found = self._paths.get((step_days, steps))
+        if found is None:
+            found = self._paths[step_days, steps] = self._live.path(self._place, self._read_at, round(step_days * DAY), steps)
+        return found
+
+    def block(self) -> Singles:
+        """Return what is told of her and each class (k x c)."""
+        if self._held is None:
+            self._held = self._block()
+        if self._held is None:
+            (told,) = self.whole().blocks.values()
+            assert isinstance(told, Interactions)
+            self._held = told.values[0]
+        return self._held
+
+    def whole(self) -> Examples:
+        """Return the same as examples of one row."""
+        if self._whole is None:
+            self._whole = self._examples()
+        return self._whole
+
+
+class People:
+    """The attributes of customers, found by name."""
+
+    def __init__(self, profile: Profile | None) -> None:
+        self._profile = profile
+        self._rows: dict[str, list[int]] | None = None
+
+    def attributes(self, users: Sequence[str], bought: Sequence[bool], at: Instants) -> pl.DataFrame:
+        """Return the attributes that were true before an instant each (n rows); none of those who bought, of whom they say nothing more."""
+        if self._profile is None or all(bought):
+            return pl.DataFrame({"": pl.Series([None] * len(users), dtype=pl.String)})
+        if self._rows is None:
+            self._rows = {}
+            for row, name in enumerate(self._profile.table["id"].cast(pl.String).to_list()):
+                self._rows.setdefault(name, []).append(row)
+        rows = [row for name in dict.fromkeys(users) for row in self._rows.get(name, ())]
+        some = Profile(self._profile.entity, self._profile.table[sorted(rows)], self._profile.timeless)
+        return some.as_of(pl.Series(list(users), dtype=pl.String), at)
+
+
+def codes_of(history: History) -> Mapping[str, int]:
+    """Return the code of each user that a log knows, by name."""
+    return {name: code for code, name in enumerate(history.log.users.ids.to_list())}
