@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import DAY, Bools, Floats, Singles
+from whenbuy.core.arrays import DAY, Floats, Singles
 from whenbuy.core.blocks import Sequences
 from whenbuy.core.errors import SettingsError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
-from whenbuy.core.learner import refuse_leak
 from whenbuy.models.neural.encoder import Encoder
-from whenbuy.models.neural.engine import Activation
 from whenbuy.models.neural.heads import CountHead, HazardHead, Head
-from whenbuy.models.neural.learn import Layout, learned
+from whenbuy.models.neural.learn import RECENCY, NetLearner, NetModel, learned
 from whenbuy.models.neural.linear_recurrence import LinearRecurrence
+from whenbuy.models.neural.live import LiveNet
 from whenbuy.models.neural.net import SEQUENCES, Net
 from whenbuy.models.neural.next_event import NextHead
 from whenbuy.models.neural.pretrain import Events, Pretraining
-from whenbuy.models.neural.tokens import Inputs
-from whenbuy.models.neural.training import Course, Tell, Training
-
-RECENCY: Final = "event_recency_days"
-"""The feature by which strangers are told: nobody else has none."""
+from whenbuy.models.neural.training import Tell
+from whenbuy.models.rows.asked import Asked, Layout, Row, Told
 
 
 @dataclass(frozen=True, slots=True)
-class NeuralCurve:
+class NeuralCurve(NetLearner):
     """A net that answers when.
 
     Examples must carry the block ``sequences``, unless the encoder is `Mlp`. Training needs torch; prediction does not where the encoder is
@@ -49,10 +46,8 @@ class NeuralCurve:
         What is told of the next event beside, after every one.
     before
         How the encoder learns from the events alone before it learns when; with the encoder and inputs of the curve.
-    inputs, hidden, activation, dropout, windows
-        See `Layout`.
-    training
-        How long and in what portions it learns.
+    inputs, hidden, activation, dropout, windows, max_rows, training
+        See `NetLearner`.
     """
 
     grid_days: tuple[float, ...]
@@ -60,15 +55,9 @@ class NeuralCurve:
     further: tuple[Head, ...] = ()
     following: NextHead | None = None
     before: Pretraining | None = None
-    inputs: Inputs = Inputs()
-    hidden: tuple[int, ...] = (128, 64)
-    activation: Activation = "relu"
-    dropout: float = 0.3
-    windows: bool = True
-    training: Training = Training()
 
     def __post_init__(self) -> None:
-        self.layout  # noqa: B018 - it checks itself
+        NetLearner.__post_init__(self)
         if self.encoder.width == 0 and (self.following is not None or self.before is not None):
             raise SettingsError(
                 f"{self.encoder.name} was to learn from single events.", "It reads window features alone.", "Choose another encoder."
@@ -78,11 +67,6 @@ class NeuralCurve:
     def name(self) -> str:
         """The name under which reports speak of it."""
         return f"net-{self.encoder.name}"
-
-    @property
-    def layout(self) -> Layout:
-        """What it reads and how it is layered."""
-        return Layout(self.encoder, self.inputs, self.hidden, self.activation, self.dropout, self.windows)
 
     def fit(self, train: Examples, valid: Examples | None = None) -> NeuralCurveModel:
         """Return the net that these examples teach; the epoch that was best on ``valid`` is kept.
@@ -114,71 +98,58 @@ class NeuralCurve:
             start = replace(self.before, encoder=self.encoder, inputs=self.inputs).learn(
                 train.block(SEQUENCES, Sequences), folder=first, tell=tell
             )
-        net, course = learned(
-            self.layout, (when, *self.further), self.training, train, valid,
-            folder=folder, tell=tell, start=start, following=self.following,
-        )  # fmt: skip
-        targets = when.targets(train)
-        everybody = np.concatenate([head.first(head.targets(train)) for head in net.shape.heads])
-        known_until = max(int(part.label("purchase").end.max()) for part in (train, valid) if part is not None)
-        return NeuralCurveModel(self, net, everybody, when.reach(targets), _count_days(train, self.further), course, known_until)
+        found = learned(
+            self, self.encoder, (when, *self.further), train, valid, folder=folder, tell=tell, start=start, following=self.following
+        )
+        return NeuralCurveModel(self, *found, when.reach(when.targets(train)), _count_days(train, self.further))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NeuralCurveModel:
+class NeuralCurveModel(NetModel):
     """A net that has learned when.
 
     Parameters
     ----------
-    settings
-        How it was learned.
-    net
-        The net.
-    everybody
-        What its heads would answer about anybody (outputs): the answer for strangers.
+    settings, net, everybody, course, known_until
+        See `NetModel`.
     reach
         How many bins of the grid were ever watched.
     count_days
         The length of the window in which its count head counts; 0 without one.
-    course
-        How the training went.
-    known_until
-        The end of the last label window that it saw.
     """
 
     settings: NeuralCurve
-    net: Net
-    everybody: Singles
     reach: int
     count_days: float
-    course: Course
-    known_until: int
-
-    @property
-    def name(self) -> str:
-        """The name under which reports speak of it."""
-        return self.settings.name
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> TimeToEvent:
-        """Return the curve of each key.
-
-        Raises
-        ------
-        LeakError
-            When a cutoff lies before the end of the labels that the model saw and ``in_sample`` was not said.
-        ColumnError
-            When the table lacks a feature.
-        UsageError
-            When the encoder needs torch, and it is not installed.
-        """
-        refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
-        out = self.net.outputs(examples)
-        prior = strangers(examples)
-        out[prior] = self.everybody
-        grid = np.array(self.settings.grid_days, float)
-        fallen = HazardHead(self.settings.grid_days).fallen(out[:, : len(grid)], self.reach)
-        count = fallen if not self.count_days else fallen * self._paces(out, fallen)[:, None]
+        """Return the curve of each key. Raises what ``told`` raises."""
+        out, prior = self.told(examples, in_sample=in_sample)
+        grid, (fallen, count) = np.array(self.settings.grid_days, float), self._fallen(out)
         return TimeToEvent.of(examples.keys, grid, np.exp(-fallen), count, self.name, prior=prior, in_sample=in_sample)
+
+    def row(self, layout: Layout) -> Row | None:
+        """Return what it says of one customer at a time, compiled; None where it reads events, or a feature is not in the layout."""
+        places, seen = layout.places(self.net.shape.windows.names), layout.place(RECENCY)
+        if self.net.reading is not None or places is None or seen < 0:
+            return None
+        net, nothing, read = LiveNet(self.net), np.zeros(0, np.float32), np.array(places, np.int64)
+
+        def curve(asked: Asked, counted: bool) -> Told:
+            del counted
+            values = asked.values[0]
+            prior = math.isnan(values[seen])
+            out = self.everybody if prior else net.answer(nothing, 0.0, values[read])
+            fallen, count = self._fallen(out[None])
+            survival = np.exp(-fallen[0])
+            return survival, np.maximum(count[0], 1.0 - survival), prior
+
+        return Row(curve=curve)
+
+    def _fallen(self, out: Singles) -> tuple[Floats, Floats]:
+        """Return the cumulative hazard and the expected orders along the grid (n x g each)."""
+        fallen = HazardHead(self.settings.grid_days).fallen(out[:, : len(self.settings.grid_days)], self.reach)
+        return fallen, fallen if not self.count_days else fallen * self._paces(out, fallen)[:, None]
 
     def _paces(self, out: Singles, fallen: Floats) -> Floats:
         """Return how many orders the count head expects for each that the hazard does (n)."""
@@ -192,13 +163,6 @@ class NeuralCurveModel:
         part = (self.count_days - knots[right - 1]) / (knots[right] - knots[right - 1])
         within = known[:, right - 1] + part * (known[:, right] - known[:, right - 1])
         return np.asarray(expected / np.maximum(within, 1e-9))
-
-
-def strangers(examples: Examples) -> Bools:
-    """Return of which keys nothing is known."""
-    if RECENCY in examples.table.names:
-        return np.isnan(examples.table.column(RECENCY))
-    return np.asarray(examples.block(SEQUENCES, Sequences).lengths == 0)
 
 
 def _count_days(train: Examples, heads: tuple[Head, ...]) -> float:

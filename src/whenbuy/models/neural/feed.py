@@ -18,7 +18,7 @@ from whenbuy.models.neural.net import SEQUENCES, Shape
 from whenbuy.models.neural.next_event import following_losses
 from whenbuy.models.neural.reading import padded, states_of
 from whenbuy.models.neural.streams import Streams
-from whenbuy.models.neural.tokens import GAP, Tokens
+from whenbuy.models.neural.tokens import FURTHEST, GAP, Tokens, minutes
 from whenbuy.models.neural.training import Losses, Training
 from whenbuy.models.neural.windows import silence
 
@@ -219,7 +219,8 @@ class Feed:
             at = 2 * tuple(reader.usual).index(GAP)
             mean, deviation = reader.usual[GAP]
             numbers = numbers.copy()
-            numbers[..., at] = np.where(numbers[..., at + 1] > 0, (np.log1p(1440.0 * gap) - mean) / deviation, 0.0)
+            read = np.clip((minutes(gap) - mean) / deviation, -FURTHEST, FURTHEST)
+            numbers[..., at] = np.where(numbers[..., at + 1] > 0, read, 0.0)
         return {
             "codes": library.from_numpy(codes),
             "true": tokens["codes"],

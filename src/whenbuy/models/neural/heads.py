@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ class Head(Protocol):
     @property
     def share(self) -> float:
         """How much its loss counts beside those of the other heads."""
+
+    @property
+    def question(self) -> str:
+        """Whose labels it learns from."""
 
     @property
     def name(self) -> str:
@@ -66,6 +70,7 @@ class HazardHead:
         The ends of the bins in days, rising.
     """
 
+    question: ClassVar[str] = "purchase"
     grid_days: tuple[float, ...]
     share: float = 1.0
 
@@ -81,7 +86,7 @@ class HazardHead:
 
     def targets(self, examples: Examples) -> Targets:
         """Return for each bin whether she was still waiting and watched (``waits``), and whether she bought in it (``came``)."""
-        label = examples.label("purchase")
+        label = examples.label(self.question)
         grid = np.array(self.grid_days)
         watched = (label.end - examples.keys.cutoff)[:, None] / DAY >= grid - 1e-9
         bins = np.where(label.observed, np.searchsorted(grid, label.value, side="right"), len(grid))

@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from whenbuy.core.arrays import Ints
+from whenbuy.core.arrays import Bools, Ints, Singles
 from whenbuy.core.blocks import Sequences
 from whenbuy.core.errors import NotEnoughDataError, SettingsError, UsageError
 from whenbuy.core.examples import Examples
+from whenbuy.core.learner import refuse_leak
+from whenbuy.models.boosted_curve import thinned
 from whenbuy.models.neural.encoder import Encoder
 from whenbuy.models.neural.engine import ACTIVATIONS, Activation, torch
 from whenbuy.models.neural.feed import Feed, Part
@@ -26,17 +28,17 @@ from whenbuy.models.neural.tokens import Inputs, Reader
 from whenbuy.models.neural.training import Course, Tell, Training, train
 from whenbuy.models.neural.windows import Windows
 
+RECENCY: Final = "event_recency_days"
+"""The feature by which strangers are told: nobody else has none."""
 _LEAST: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a net reads and how it is layered, whatever it answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetLearner:
+    """What every learner of a net is told beside its encoder and its question.
 
     Parameters
     ----------
-    encoder
-        Reads the events.
     inputs
         What is read of an event.
     hidden
@@ -47,31 +49,35 @@ class Layout:
         Share of these layers that is dropped in training.
     windows
         Whether the window features join at the read-out. A net that reads no events always has them.
+    max_rows
+        Training rows above this number are left out by chance: it bounds the time.
+    training
+        How long and in what portions it learns.
     """
 
-    encoder: Encoder
     inputs: Inputs = Inputs()
     hidden: tuple[int, ...] = (128, 64)
     activation: Activation = "relu"
     dropout: float = 0.3
     windows: bool = True
+    max_rows: int = 1_000_000
+    training: Training = Training()
 
     def __post_init__(self) -> None:
-        if min((1, *self.hidden)) < 1 or self.activation not in ACTIVATIONS or not 0.0 <= self.dropout < 1.0:
+        if min((self.max_rows, *self.hidden)) < 1 or self.activation not in ACTIVATIONS or not 0.0 <= self.dropout < 1.0:
             raise SettingsError(
-                f"Layers of {self.hidden} with {self.activation!r} between them and a dropout of {self.dropout} were asked for.",
-                f"Widths from 1, one of {', '.join(ACTIVATIONS)} and a share from 0 to below 1 are needed.",
+                f"Layers of {self.hidden} with {self.activation!r} between them and a dropout of {self.dropout} were to learn from "
+                f"{self.max_rows} rows.",
+                f"Widths and rows from 1, one of {', '.join(ACTIVATIONS)} and a share from 0 to below 1 are needed.",
                 "Change them.",
             )
 
-    def shape(self, examples: Examples, rows: Ints, heads: tuple[Head, ...], following: NextHead | None = None) -> Shape:
+    def shape(self, encoder: Encoder, examples: Examples, rows: Ints, heads: tuple[Head, ...], following: NextHead | None) -> Shape:
         """Return the net as these rows of the examples say that it is to be built."""
         table = examples.table.take(rows)
-        windows = Windows.learn(
-            table if self.windows or isinstance(self.encoder, Mlp) else replace(table, names=(), values=table.values[:, :0])
-        )
-        reader = None if isinstance(self.encoder, Mlp) else self._reader(examples.block(SEQUENCES, Sequences), rows)
-        return Shape(self.encoder, self.hidden, self.activation, reader, windows, heads, following)
+        windows = Windows.learn(table if self.windows or isinstance(encoder, Mlp) else replace(table, names=(), values=table.values[:, :0]))
+        reader = None if isinstance(encoder, Mlp) else self._reader(examples.block(SEQUENCES, Sequences), rows)
+        return Shape(encoder, self.hidden, self.activation, reader, windows, heads, following)
 
     def _reader(self, sequences: Sequences, rows: Ints) -> Reader:
         seen = np.zeros(len(sequences.time) + 1, np.int64)
@@ -80,10 +86,64 @@ class Layout:
         return self.inputs.learn(sequences, np.flatnonzero(np.cumsum(seen)[:-1] > 0))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NetModel:
+    """A net that has learned to answer a question.
+
+    Parameters
+    ----------
+    settings
+        How it was learned.
+    net
+        The net.
+    everybody
+        What its heads would answer about anybody (outputs): the answer for strangers.
+    course
+        How the training went.
+    known_until
+        The end of the last label window that it saw.
+    """
+
+    settings: Any
+    net: Net
+    everybody: Singles
+    course: Course
+    known_until: int
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+        return str(self.settings.name)
+
+    def told(self, examples: Examples, *, in_sample: bool = False) -> tuple[Singles, Bools]:
+        """Return the outputs of its heads for each key (n x outputs), and who is a stranger (n).
+
+        Raises
+        ------
+        LeakError
+            When a cutoff lies before the end of the labels that the model saw and ``in_sample`` was not said.
+        ColumnError
+            When the table lacks a feature.
+        UsageError
+            When the encoder needs torch, and it is not installed.
+        """
+        refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
+        out, prior = self.net.outputs(examples), strangers(examples)
+        out[prior] = self.everybody
+        return out, prior
+
+
+def strangers(examples: Examples) -> Bools:
+    """Return of which keys nothing is known."""
+    if RECENCY in examples.table.names:
+        return np.isnan(examples.table.column(RECENCY))
+    return np.asarray(examples.block(SEQUENCES, Sequences).lengths == 0)
+
+
 def learned(
-    layout: Layout,
+    settings: NetLearner,
+    encoder: Encoder,
     heads: tuple[Head, ...],
-    how: Training,
     train_on: Examples,
     valid: Examples | None,
     *,
@@ -92,8 +152,8 @@ def learned(
     start: Net | Events | None = None,
     following: NextHead | None = None,
     clock: Callable[[], float] = time.process_time,
-) -> tuple[Net, Course]:
-    """Return a net and how it learned; the first head leads. See `train`.
+) -> tuple[Net, Singles, Course, int]:
+    """Return what a `NetModel` is made of behind its settings; the first head leads. See `train`.
 
     Without validation examples a share of the users is kept back, chosen by the seed. ``start`` is what learned before, from all events or
     in another shop: the net reads events as it does, and begins with those of its weights that fit.
@@ -104,6 +164,8 @@ def learned(
         When there are fewer than two users, or nothing came true.
     """
     torch()
+    known_until = max(int(each.label(head.question).end.max(initial=0)) for each in (train_on, valid) if each is not None for head in heads)
+    how, train_on = settings.training, thinned(train_on, settings.max_rows, settings.training.seed)
     rows = np.arange(len(train_on))
     if valid is None:
         away = _kept_back(train_on, how)
@@ -116,7 +178,7 @@ def learned(
             "A net learns from some users and is judged on others.",
             "Give a log of more users.",
         )
-    shape = layout.shape(train_on, part, heads, following)
+    shape = settings.shape(encoder, train_on, part, heads, following)
     if start is not None:
         shape = _as_before(shape, start)
     feed_train = Part.of(shape, train_on, part)
@@ -124,9 +186,10 @@ def learned(
     if start is not None:
         old = start.weights
         weights = {name: old[name] if name in old and old[name].shape == own.shape else own for name, own in weights.items()}
-    feed = Feed(shape, feed_train, Part.of(shape, *judged), how, layout.dropout, layout.inputs.mask)
+    feed = Feed(shape, feed_train, Part.of(shape, *judged), how, settings.dropout, settings.inputs.mask)
     best, course = train(feed, weights, how, folder=folder, tell=tell, clock=clock)
-    return Net(shape, best), course
+    everybody = np.concatenate([head.first(head.targets(train_on)) for head in heads])
+    return Net(shape, best), everybody, course, known_until
 
 
 def _as_before(shape: Shape, start: Net | Events) -> Shape:
@@ -150,7 +213,7 @@ def _as_before(shape: Shape, start: Net | Events) -> Shape:
     return replace(shape, reader=start.shape.reader, windows=windows)
 
 
-def _kept_back(examples: Examples, how: Training) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _kept_back(examples: Examples, how: Training) -> Bools:
     """Return which examples are those of users that are kept back."""
     users = np.unique(examples.keys.code)
     count = max(1, round(how.held_out * len(users))) if len(users) >= _LEAST else 0

@@ -5,15 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
+from typing import Any, Final
 
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.learner import Learner
 from whenbuy.pipeline.learning.grid import Grid
 
+NETS_FROM: Final = 2_000
+"""From so many examples on nets are tried: smaller shops would wait for torch longer than for everything else."""
+
 
 def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
-    """Return the candidates for an answer, the floor first."""
+    """Return the candidates for an answer, the floor first.
+
+    Nets are among them where torch is installed, the shop is large enough, and the longest horizon can be checked on later weeks.
+    """
+    from whenbuy.models.neural.engine import installed
+
+    listed = _without_nets(answer, grid)
+    return (*listed, *nets(answer, grid)) if grid.examples >= NETS_FROM and grid.checked and installed() else listed
+
+
+def every(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
+    """Return all there are for an answer, the floor first: what can be asked for by name."""
+    return (*_without_nets(answer, grid), *nets(answer, grid))
+
+
+def nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
+    """Return the nets for an answer. They read the features alone: what events say beyond these was not worth its time."""
+    from whenbuy.models.neural.curve import NeuralCurve
+    from whenbuy.models.neural.mlp import Mlp
+    from whenbuy.models.neural.training import Training
+    from whenbuy.models.prepared import Prepared
+    from whenbuy.models.rhythm import Rhythm
+
+    if answer != "purchase":
+        return ()
+    net = NeuralCurve(grid.days, Mlp(), hidden=(256,), dropout=0.4, max_rows=100_000, training=Training(epochs=30))
+    return (Prepared(net, (Rhythm(),)),)
+
+
+def _without_nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     return {
         "purchase": _curves,
         "orders": _counts,
@@ -102,7 +134,7 @@ def _classes(grid: Grid) -> tuple[Learner[Any], ...]:
 
 def floors(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return the learner of an answer that every other has to beat."""
-    return learners(answer, grid)[:1]
+    return _without_nets(answer, grid)[:1]
 
 
 def types() -> Mapping[str, type]:

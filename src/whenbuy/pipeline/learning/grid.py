@@ -26,11 +26,14 @@ class Grid:
 
     Answers that look over one window take the shortest horizon (what she spends, from which classes she buys) or the middle one (whether
     she redeems an offer).
+
+    ``examples`` is about how many examples the candidates learn from: some are tried from many on.
     """
 
     days: tuple[float, ...]
     step_days: float
     horizons: tuple[float, ...] = (7.0, 14.0, 28.0)
+    examples: int = 0
 
     @classmethod
     def of(cls, history: History, horizons: tuple[float, ...]) -> Grid:

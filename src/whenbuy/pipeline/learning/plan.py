@@ -112,6 +112,13 @@ class Plan:
             asked.append(Redemption(self.grid.middle))
         return tuple(asked)
 
+    @property
+    def examples(self) -> int:
+        """About how many examples the candidates for the curve learn from."""
+        split = self.split
+        cutoffs = split.train if split.shares is not None else self._cutoffs(split.censored_at("valid"), ("purchase",), trial=True)
+        return min(len(self.history.panel(cutoffs)), ROWS)
+
     def parts(self, answers: Sequence[str]) -> tuple[Examples, Examples]:
         """Return the examples to learn some answers from, and the later ones on which candidates are compared.
 
@@ -199,6 +206,7 @@ def plan(
     answers += ["redemption"] if known.log.count("redeemed") else []
     answers += [CLASSES] if len(classes) > 1 else []
     features = features or Features((*default_features(known.log).spec, *rhythm_features(known.log, known.clock), *further))
-    return Plan(
+    made = Plan(
         known, features, horizons, grid, split, valid_days, tuple(answers), classes if len(classes) > 1 else (), tuple(notes), end, seed
     )
+    return replace(made, grid=replace(grid, examples=made.examples))

@@ -13,7 +13,7 @@ from whenbuy.core.learner import Learner
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.learning import learn
-from whenbuy.pipeline.learning.catalogue import learners
+from whenbuy.pipeline.learning.catalogue import every, learners
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.telling import screen
@@ -103,12 +103,12 @@ def _narrowed(ask: Collection[str], only: Collection[str]) -> Candidates:
     """Return the candidates of the answers asked for that are to be tried; the floor and the chance to buy always are."""
     _require_known(ask, NAMES, "answer")
     grid = Grid((1.0, 28.0), 1.0, (28.0,))
-    _require_known(only, {learner.name for name in NAMES for learner in learners(name, grid)}, "candidate")
+    _require_known(only, {learner.name for name in NAMES for learner in every(name, grid)}, "candidate")
 
     def candidates(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
         if ask and answer not in {*ask, "purchase"}:
             return ()
-        listed = learners(answer, grid)
+        listed = every(answer, grid) if only else learners(answer, grid)
         return tuple(learner for place, learner in enumerate(listed) if place == 0 or not only or learner.name in only)
 
     return candidates

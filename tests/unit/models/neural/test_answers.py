@@ -58,7 +58,7 @@ def test_amounts_are_about_right_and_their_median_lies_below_their_mean():
     label, answer = train().label("amount"), fitted(AMOUNT.name).predict(train(), in_sample=True)
     seen = label.observed & (label.value > 0)
     assert answer.mean[seen].mean() == pytest.approx(label.value[seen].mean(), rel=0.25)
-    assert np.mean(answer.quantiles[seen, 2] > label.value[seen]) == pytest.approx(0.5, abs=0.15)
+    assert np.mean(answer.quantile(0.5)[seen] > label.value[seen]) == pytest.approx(0.5, abs=0.15)
     inside = (answer.quantiles[seen, 0] < label.value[seen]) & (label.value[seen] < answer.quantiles[seen, 4])
     assert inside.mean() == pytest.approx(0.8, abs=0.1)
 
@@ -102,4 +102,4 @@ def test_rows_weigh_what_they_are_given():
     weight[::2] = 0.0
     half = replace(AMOUNT, encoder=Mlp()).fit(replace(train(), weight=weight))
     head = AmountHead()
-    assert half.everybody == pytest.approx(head.first(head.targets(train().take(np.arange(1, len(train()), 2)))), rel=1e-5)
+    assert half.everybody[:2] == pytest.approx(head.first(head.targets(train().take(np.arange(1, len(train()), 2)))), rel=1e-5)

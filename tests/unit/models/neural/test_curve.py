@@ -26,6 +26,7 @@ from whenbuy.models.neural.simple_rnn import SimpleRnn
 from whenbuy.models.neural.temporal_cnn import TemporalCnn
 from whenbuy.models.neural.training import Training
 from whenbuy.models.neural.transformer import Transformer
+from whenbuy.models.rows.asked import Layout
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.build import examples
 from whenbuy.pipeline.learning.catalogue import types
@@ -197,6 +198,29 @@ def test_a_live_net_follows_a_customer_to_the_very_bits_of_the_batch(name):
             net.step(state, names, numbers, None if np.isnan(gap) else gap)
         answer = net.answer(state, sequences.since_days[row], features[row])
         np.testing.assert_allclose(answer, outputs[row], atol=1e-6)
+
+
+class Alone:
+    """One customer, as compiled rows are asked about her."""
+
+    def __init__(self, asked, row):
+        self.values = asked.table.values[row : row + 1]
+
+
+@pytest.mark.parametrize("further", [(), (CountHead(),)])
+def test_a_net_of_windows_says_of_one_customer_what_it_says_of_all(further):
+    model = NeuralCurve(GRID, Mlp(), further, hidden=(8,), training=replace(QUICK, epochs=1)).fit(train())
+    asked = ask([*shop().log.users.ids.to_list()[:20], "somebody new"])
+    said, row = model.predict(asked), model.row(Layout(asked.table.names, np.array(GRID)))
+    for place in range(len(asked)):
+        survival, count, prior = row.curve(Alone(asked, place), True)
+        np.testing.assert_allclose(survival, said.survival[place], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(count, said.mean_count[place], rtol=0, atol=1e-12)
+        assert prior == said.prior[place]
+    assert said.prior[-1]
+    assert row.compiled
+    assert model.row(Layout(asked.table.names[1:], np.array(GRID))) is None
+    assert fitted(LINEAR.name).row(Layout(asked.table.names, np.array(GRID))) is None
 
 
 def test_a_net_that_reads_whole_streams_is_not_live():

@@ -12,13 +12,15 @@ from whenbuy.models.neural import checkpoint
 from whenbuy.models.neural.augment import Augment
 from whenbuy.models.neural.curve import NeuralCurve
 from whenbuy.models.neural.engine import torch
-from whenbuy.models.neural.heads import CountHead
+from whenbuy.models.neural.feed import Feed, Part
+from whenbuy.models.neural.heads import CountHead, HazardHead
 from whenbuy.models.neural.linear_recurrence import LinearRecurrence
 from whenbuy.models.neural.mlp import Mlp
 from whenbuy.models.neural.next_event import NextHead
 from whenbuy.models.neural.optimise import Optimiser
+from whenbuy.models.neural.reading import padded
 from whenbuy.models.neural.streams import Streams
-from whenbuy.models.neural.tokens import Inputs
+from whenbuy.models.neural.tokens import GAP, Inputs
 from whenbuy.models.neural.training import Course, Epoch, Training
 from whenbuy.models.neural.training import train as learn
 
@@ -245,6 +247,44 @@ def test_reordering_swaps_neighbours_within_their_stream():
     assert not np.array_equal(out, where)
     assert Augment().reordered(where, length, rng) is where
     assert (Augment(crop=0.5).forgotten(np.array([100, 1, 0]), rng) <= [50, 0, 0]).all()
+
+
+def varied(augment, mask=0.0):
+    """The tokens of all streams before and behind variation, how names that are not met are coded, and the net."""
+    rows = np.arange(len(train()))
+    shape = CURVE.shape(CURVE.encoder, train(), rows, (HazardHead(GRID),), None)
+    part = Part.of(shape, train(), rows)
+    feed = Feed(shape, part, part, replace(QUICK, augment=augment), 0.0, mask)
+    tokens = {name: each.numpy() for name, each in padded(part.tokens, part.streams.start, part.streams.length).items()}
+    changed = feed._varied(padded(part.tokens, part.streams.start, part.streams.length), np.random.default_rng(4))
+    return tokens, {name: each.numpy() for name, each in changed.items()}, np.array(shape.reader.unmet), shape.reader
+
+
+def test_masking_hides_all_names_of_some_events_and_keeps_what_is_true():
+    before, after, unmet, _ = varied(Augment(mask=0.25))
+    hidden = (after["codes"] == unmet).all(axis=2)
+    assert hidden.mean() == pytest.approx(0.25, abs=0.02)
+    assert np.array_equal(after["codes"][~hidden], before["codes"][~hidden])
+    assert np.array_equal(after["true"], before["codes"])
+    assert np.array_equal(after["numbers"], before["numbers"])
+    single = varied(Augment(), mask=0.1)[1]["codes"]
+    assert (single != before["codes"]).any(axis=2).mean() > (single == unmet).all(axis=2).mean()  # name by name
+
+
+def test_jitter_stretches_gaps_and_what_is_read_of_them_alike():
+    before, after, _, reader = varied(Augment(jitter=0.2))
+    some = before["gap_days"] > 0
+    factor = np.log(after["gap_days"][some] / before["gap_days"][some])
+    assert factor.mean() == pytest.approx(0.0, abs=0.02)
+    assert factor.std() == pytest.approx(0.2, abs=0.02)
+    assert (after["gap_days"][~some] == 0).all()
+    at = 2 * tuple(reader.usual).index(GAP)
+    others = [place for place in range(before["numbers"].shape[2]) if place != at]
+    assert np.array_equal(after["numbers"][..., others], before["numbers"][..., others])
+    rises, told = (after["numbers"][..., at] > before["numbers"][..., at])[some], before["gap_days"][some] > 1e-3
+    assert np.array_equal(rises[told], (factor > 0)[told])
+    faint = varied(Augment(jitter=1e-9))[1]
+    np.testing.assert_allclose(faint["numbers"], before["numbers"], atol=1e-4)
 
 
 def test_columns_of_a_million_names_share_a_few_rows_and_unmet_names_have_one():

@@ -3,7 +3,7 @@
 from tests.unit.pipeline import quick
 from whenbuy.core.progress import Step
 from whenbuy.pipeline.learning import pace
-from whenbuy.pipeline.learning.catalogue import learners
+from whenbuy.pipeline.learning.catalogue import every, learners
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import refit
 
@@ -25,7 +25,7 @@ def test_the_shares_of_a_fit_rise_and_end_before_the_last_learning():
 
 
 def test_every_measured_candidate_exists():
-    names = {f"{answer}/{learner.name}" for answer in {name.split("/")[0] for name in pace.SHARES} for learner in learners(answer, GRID)}
+    names = {f"{answer}/{learner.name}" for answer in {name.split("/")[0] for name in pace.SHARES} for learner in every(answer, GRID)}
     assert set(pace.SHARES) <= names
 
 
