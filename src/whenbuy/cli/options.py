@@ -70,9 +70,12 @@ class Kept(click.ParamType[str]):
 
 
 class Share(click.ParamType[float]):
-    """A share of all: ``10%``, or 0.1."""
+    """A share of all: ``10%``, or 0.1; with ``ends`` it may be none or all of it."""
 
     name = "share"
+
+    def __init__(self, *, ends: bool = False) -> None:
+        self.ends = ends
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return it as a number between 0 and 1."""
@@ -81,7 +84,7 @@ class Share(click.ParamType[float]):
             found = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
         except ValueError:
             found = -1.0
-        if not 0.0 < found < 1.0:
+        if not (0.0 < found < 1.0 or (self.ends and found in (0.0, 1.0))):
             self.fail(f"{text!r} is no share. Write 10% or 0.1.", param, ctx)
         return found
 

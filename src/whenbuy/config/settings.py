@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from whenbuy.config.deciding import NAMED, BudgetSettings, ChannelSettings, GuardSettings, OfferSettings, read_named
 from whenbuy.config.sections import ENTITIES, CalendarSettings, ProfileSettings, ShopSettings, SourceSettings
 from whenbuy.config.values import FILE, Table, check, read_columns, read_fills, read_names, read_rules, read_value, setting, shown
 from whenbuy.config.writing import plain, quoted, toml
@@ -54,6 +56,10 @@ class Settings:
     calendar: CalendarSettings = CalendarSettings()
     fill: Table = setting({}, read_fills, "How empty cells of a column are filled from what was known before; the others stay empty.")
     profiles: Profiles = setting({}, _profiles, "Files with attributes of users, items or offers.")
+    offers: Mapping[str, OfferSettings] = setting({}, read_named(OfferSettings, "offers"), "What can be sent.")
+    channels: Mapping[str, ChannelSettings] = setting({}, read_named(ChannelSettings, "channels"), "How it can be sent.")
+    budget: BudgetSettings = BudgetSettings()
+    guards: GuardSettings = GuardSettings()
 
     def __post_init__(self) -> None:
         check(self, "")
@@ -102,16 +108,27 @@ class Settings:
             if each.name == "profiles":
                 lines += ["", f"# {each.metadata['about']}", *_profile_lines(section)]
                 continue
+            if each.name in _UNSAID and section == _UNSAID[each.name]:
+                continue
+            if each.name in NAMED:
+                lines += [line for name, one in section.items() for line in ("", f"[{each.name}.{quoted(name)}]", *_told(one))]
+                continue
             lines += ["", f"[{each.name}]"]
             if each.name in _FREE:
                 lines += [f"# {each.metadata['about']}", *(f"{quoted(name)} = {toml(value)}" for name, value in section.items())]
             else:
-                lines += [f"{s.name} = {toml(getattr(section, s.name))}  # {s.metadata['about']}" for s in fields(section)]
+                lines += _told(section)
         return "\n".join(lines) + "\n"
 
     def fingerprint(self) -> str:
         """Return a sha256 over the settings; comments, order and layout of the file do not count."""
         return hashlib.sha256(json.dumps(plain(self), sort_keys=True).encode()).hexdigest()
+
+
+def _told(section: Any) -> list[str]:
+    """Return the settings of a section as TOML, each with what it means; a limit that there is not is ''."""
+    values = {s: getattr(section, s.name) for s in fields(section)}
+    return [f"{s.name} = {toml('' if value == math.inf else value)}  # {s.metadata['about']}" for s, value in values.items()]
 
 
 def _profile_lines(profiles: Profiles) -> list[str]:
@@ -127,7 +144,11 @@ def _profile_lines(profiles: Profiles) -> list[str]:
     return lines
 
 
-_TYPED: Final[Mapping[str, type]] = {"shop": ShopSettings, "source": SourceSettings, "calendar": CalendarSettings}
+_TYPED: Final[Mapping[str, type]] = {
+    "shop": ShopSettings, "source": SourceSettings, "calendar": CalendarSettings, "budget": BudgetSettings, "guards": GuardSettings,
+}  # fmt: skip
+_UNSAID: Final[Mapping[str, object]] = {"offers": {}, "channels": {}, "budget": BudgetSettings(), "guards": GuardSettings()}
+"""Sections that are written only where they say something."""
 _FREE: Final = ("columns", "kinds", "clean", "fill")
 SECTIONS: Final = tuple(each.name for each in fields(Settings))
 """The sections of whenbuy.toml."""
@@ -150,7 +171,18 @@ class _Source:
         if name == "profiles":
             self.require_known(name, value, ENTITIES)
             return {entity: tuple(self._profile(entity, one) for one in _tables(each)) for entity, each in value.items()}
+        if name in NAMED:
+            return {one: self._typed(f"{name}.{one}", NAMED[name], each) for one, each in self._each(name, value)}
         return self._typed(name, _TYPED[name], value)
+
+    def _each(self, name: str, value: Mapping[str, object]) -> Iterable[tuple[str, Mapping[str, object]]]:
+        """Yield the sections of one kind by their names."""
+        for one, each in value.items():
+            if not isinstance(each, Mapping):
+                raise SettingsError(
+                    f"{self._place(name, one)}: {one!r} is {shown(each)}.", f"It must be a section [{name}.{one}].", "Correct it."
+                )
+            yield one, each
 
     def _profile(self, entity: str, value: object) -> object:
         name = f"profiles.{entity}"

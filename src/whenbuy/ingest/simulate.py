@@ -10,17 +10,30 @@ import polars as pl
 
 from whenbuy.core.arrays import DAY, MISSING, Codes, Floats
 from whenbuy.core.clock import Clock
-from whenbuy.core.errors import UsageError
-from whenbuy.core.forecast import TimeToEvent
+from whenbuy.core.errors import NotFoundError, UsageError
+from whenbuy.core.forecast import TimeToEvent, instants
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import CODED, KINDS, ORDERS, SCALES, Column, Dictionary, EventLog, order_by_time
 from whenbuy.core.profile import Profile
-from whenbuy.ingest.simulated.calendar import ShopTime, offers
+from whenbuy.ingest.simulated.calendar import BEYOND_DAYS, ShopTime, offers
+from whenbuy.ingest.simulated.contacts import Audience, Contacts, draw_contacts, warped
 from whenbuy.ingest.simulated.parameters import Parameters, Promotion
-from whenbuy.ingest.simulated.people import Points, births_without_purchase, draw_people, draw_purchases, draw_visits, moments, names
+from whenbuy.ingest.simulated.people import (
+    Points,
+    births_without_purchase,
+    clocks,
+    draw_people,
+    draw_purchases,
+    draw_visits,
+    moments,
+    names,
+)
+from whenbuy.ingest.simulated.personal import PersonalTime
+from whenbuy.ingest.simulated.promotions import Promotions
 from whenbuy.ingest.simulated.rows import CHANNELS, TEXTS, Catalogue, Rows, Till, bots, delay, lose, repeat, together
-from whenbuy.ingest.simulated.truth import WhatIf, latent_truth, people_of, posterior_truth
+from whenbuy.ingest.simulated.truth import Ahead, AsItWas, Posterior, WhatIf, latent_truth, people_of, posterior_truth
+from whenbuy.ingest.simulated.worth import NothingSent, OfferTruth, offer_truth, offered_curves
 
 PROMOTION: Final = "promotion"
 """The offer_id of the personal promotion that a shop tries by lot."""
@@ -38,12 +51,17 @@ class SimulatedShop:
         What nobody can see, one row per user: her rate, gap shape, when she left, her tastes (see draw_people).
     parameters
         The laws.
+    decisions
+        Where the shop sends offers in rounds: what it decided for whom, as it would log it (see Contacts.frame); None elsewhere.
     """
 
     history: History
     people: pl.DataFrame
     parameters: Parameters
+    decisions: pl.DataFrame | None
     _time: ShopTime
+    _own: PersonalTime
+    _contacts: Contacts
     _purchases: Points
     _visits: Points
 
@@ -68,7 +86,8 @@ class SimulatedShop:
             Days after the cutoff (g), rising.
         promoted
             None: as it was. True: as if every key got a personal promotion at her cutoff. False: as if nobody had one from then on. The
-            difference of the last two is the true effect of the promotion on each customer.
+            difference of the last two is the true effect of the promotion on each customer. Where offers are sent in rounds False means
+            that nothing is sent any more; what one of them adds is said by ``offered`` and ``offer_truth``.
         promotion
             Which promotion; the one of the parameters by default.
 
@@ -77,24 +96,86 @@ class SimulatedShop:
         UsageError
             When a key was not seen before her cutoff, the grid leaves the shop's calendar, or there is no promotion to speak of.
         """
-        user, ahead = people_of(keys, self.people), self._what_if(promoted, promotion)
-        return posterior_truth(keys, grid_days, user, self.people, self.parameters, self._time, self._purchases, self._visits, ahead)
+        user, ahead = people_of(keys, self.people), self._what_if(keys, promoted, promotion)
+        return posterior_truth(keys, grid_days, user, self._posterior(), ahead)
 
     def latent_truth(
         self, keys: Keys, grid_days: Floats, *, promoted: bool | None = None, promotion: Promotion | None = None,
     ) -> TimeToEvent:  # fmt: skip
         """Return the curves for somebody who knew each user's rate, gap shape and when she leaves: for oracles. As ``truth`` otherwise."""
-        user, ahead = people_of(keys, self.people), self._what_if(promoted, promotion)
-        return latent_truth(keys, grid_days, user, self.people, self.parameters, self._time, self._purchases, ahead)
+        user, ahead = people_of(keys, self.people), self._what_if(keys, promoted, promotion)
+        return latent_truth(keys, grid_days, user, self.people, self.parameters, self._own, self._purchases, ahead)
 
-    def _what_if(self, promoted: bool | None, promotion: Promotion | None) -> WhatIf:
+    def offered(self, keys: Keys, grid_days: Floats, offer: str, channel: str) -> TimeToEvent:
+        """Return the true curves as if every key were sent one offer at her cutoff on one channel, and nothing else from then on.
+
+        Raises
+        ------
+        UsageError
+            As for ``truth``, or when the shop sends no offers in rounds.
+        NotFoundError
+            When it has no such offer or channel.
+        """
+        law, user = self._law(), people_of(keys, self.people)
+        places = (_position(law.offers, offer, "offer"), _position(law.channels, channel, "channel"))
+        return offered_curves(keys, grid_days, user, *places, self._posterior(), self._audience(law), self._contacts)
+
+    def offer_truth(self, keys: Keys, send_days: tuple[float, ...] = (0.0,), horizon_days: float = 42.0) -> OfferTruth:
+        """Return what every offer would truly be worth to every key, on each channel, sent so many days after her cutoff.
+
+        Its ``best_plan(budget)`` is the oracle's plan, and ``earned`` the true profit of any other. An offer is judged by the orders until
+        ``horizon_days`` after the cutoff: what comes back later is not seen, so the horizon should reach beyond the last send day by the
+        time for which an offer works and is paid back.
+
+        Raises
+        ------
+        UsageError
+            As for ``truth``, when the shop sends no offers in rounds, or a send day does not lie within the horizon.
+        """
+        law, user = self._law(), people_of(keys, self.people)
+        if not send_days or min(send_days) < 0 or max(send_days) >= horizon_days:
+            raise UsageError(
+                f"Offers were to be sent after {', '.join(f'{day:g}' for day in send_days) or 'no'} days, judged after {horizon_days:g}.",
+                "Send days lie between the cutoff and the horizon.", "Change them, or lengthen the horizon.",
+            )  # fmt: skip
+        return offer_truth(keys, user, send_days, horizon_days, self._posterior(), self._audience(law), self._contacts, self.order_value)
+
+    @property
+    def order_value(self) -> float:
+        """What an order without an offer was worth on average: money, in the shop's currency."""
+        log = self.history.log
+        orders, amount = log.columns[ORDERS].values, log.columns["amount"]
+        plain = (amount.values != MISSING) & (log.kind == log.code("purchase"))
+        if "offer_id" in log.columns:
+            plain &= log.columns["offer_id"].values < 0
+        return float(amount.values[plain].sum() / max(int(orders[plain].sum()), 1) / amount.scale)
+
+    def _law(self) -> Promotions:
+        if (law := self.parameters.promotions) is None:
+            raise UsageError(
+                "The truth was asked about offers, and this shop sends none in rounds.", "It must do so.",
+                "Simulate with Parameters.frozen('promotions').",
+            )  # fmt: skip
+        return law
+
+    def _audience(self, law: Promotions) -> Audience:
+        return Audience.of(self.people, self.parameters, law)
+
+    def _posterior(self) -> Posterior:
+        return Posterior.of(self.people, self.parameters, self._own, self._purchases, self._visits)
+
+    def _what_if(self, keys: Keys, promoted: bool | None, promotion: Promotion | None) -> Ahead:
+        if promoted is None:
+            return AsItWas(self._own)
+        if (law := self.parameters.promotions) is not None and not promoted:
+            return NothingSent.of(self._own, self._audience(law), self._contacts, keys.cutoff)
         chosen = promotion or self.parameters.promotion
         if promoted and chosen is None:
             raise UsageError(
                 "The truth was asked about a promotion, and this shop has none.", "It must be said which.",
                 "Pass promotion=Promotion(…), or simulate with Parameters.frozen('promotion').",
             )  # fmt: skip
-        return WhatIf(promoted, chosen)
+        return WhatIf.of(self._own, self.people, self.parameters, self._time, chosen if promoted else None)
 
     def __repr__(self) -> str:
         return f"SimulatedShop({len(self.people)} users, {len(self.history.log)} events, parameters {self.sha256[:12]})"
@@ -135,28 +216,44 @@ def simulate(
             "Change the numbers.",
         )
     laws = Parameters.frozen() if parameters is None else parameters
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6)]
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(7)]
     time = ShopTime.of(laws, days)
     end = time.start + days * DAY
     people = draw_people(users, laws, time, days, streams[0])
-    purchases = draw_purchases(people, laws, time, end, streams[1])
-    visits = draw_visits(people, laws, time, end, streams[2])
-    till = Till(people, laws, time, Catalogue.draw(laws, streams[3]), streams[3])
+    far = end if laws.promotions is None else end + BEYOND_DAYS // 2 * DAY
+    purchases = draw_purchases(people, laws, time, far, streams[1])
+    visits = draw_visits(people, laws, time, far, streams[2])
+    own, contacts, decisions = PersonalTime.plain(time, clocks(people, laws)), Contacts.none(), None
+    if laws.promotions is not None:
+        plain, everybody = own, np.arange(users)
+        contacts, own = draw_contacts(people, laws, laws.promotions, time, purchases, end, streams[6])
+        purchases, visits = warped(purchases, plain, own, end), warped(visits, plain, own, end)
+        left = own.instants(plain.of_instants(moments(people, "left"), everybody), everybody)
+        people = people.with_columns(left=instants(left))
+        decisions = contacts.frame(people, laws.promotions)
+    till = Till(people, laws, time, Catalogue.draw(laws, streams[3]), streams[3], contacts)
     came = np.flatnonzero(births_without_purchase(people))
     births = Points.of(users, came, moments(people, "born")[came])
-    parts = till.orders(purchases) + till.visits(visits, births, len(purchases.time)) + till.shown()
+    parts = till.orders(purchases) + till.visits(visits, births, len(purchases.time)) + till.shown() + till.answers(purchases, streams[6])
     sessions = len(purchases.time) + len(births.time) + len(visits.time)
     rows = lose(together(parts), sessions, laws, streams[4])
     del parts
     log = _log(rows, till, _Sizes(users, days, len(purchases.time), sessions), streams[4], streams[5] if dirty else None)
+    known = ("price_class", "region") if laws.promotions is None else ("price_class", "region", "segment")
     history = History(
         log, Clock(),
-        Profile("user", people.select(pl.col("user_id").alias("id"), "price_class", "region"), timeless=True),
+        Profile("user", people.select(pl.col("user_id").alias("id"), *known), timeless=True),
         _items(till.catalogue),
         offers(laws, days),
         laws.faults.lateness_days,
     )  # fmt: skip
-    return SimulatedShop(history, people, laws, time, purchases, visits)
+    return SimulatedShop(history, people, laws, decisions, time, own, contacts, purchases, visits)
+
+
+def _position(names: tuple[str, ...], name: str, what: str) -> int:
+    if name not in names:
+        raise NotFoundError(f"The shop has no {what} {name!r}.", f"It has: {', '.join(names)}.", "Name one of them.")
+    return names.index(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +284,15 @@ def _log(rows: Rows, till: Till, size: _Sizes, rng: np.random.Generator, dirt: n
     item = rows["item_id"][order]
     columns = {ORDERS: Column(rows["orders"][order])}
     columns |= {name: Column(rows[name][order], scale=scale) for name, scale in SCALES.items()}
-    coded = _dictionaries(till.catalogue, size.orders, sessions)
+    coded, law = _dictionaries(till.catalogue, size.orders, sessions), till.parameters.promotions
+    if law is not None:
+        coded["channel"] = Dictionary.of([*CHANNELS, *law.channels])
     for name in ("order_id", "session_id", "item_id", "channel", "text"):
         columns[name] = Column(rows[name][order], coded[name])
     columns["category"] = Column(_of_item(till.catalogue.category, item), coded["category"])
     columns["brand"] = Column(_of_item(till.catalogue.brand, item), coded["brand"])
-    if till.parameters.promotion is not None:
-        columns["offer_id"] = Column(rows["offer_id"][order], Dictionary.of([PROMOTION]))
+    if law is not None or till.parameters.promotion is not None:
+        columns["offer_id"] = Column(rows["offer_id"][order], Dictionary.of([PROMOTION] if law is None else law.offers))
     columns["currency"] = Column(np.where(columns["amount"].values == MISSING, -1, 0).astype(np.int32), coded["currency"])
     return EventLog(
         Dictionary(names("u", users, len(str(size.users)))), KINDS, offsets, known_at, time, rows["kind"][order],

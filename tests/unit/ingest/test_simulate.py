@@ -24,6 +24,12 @@ RETAILROCKET = "01644eed8d6cf439b6a05e39fd2fc07cbedbd751c9207bcade87320d15593bec
 
 DRIFT = "a66eb63ef072570b0b8390cbb2f03bc71f583e5e89993a14c17d4c7745784ce0"
 PROMOTION = "47334c56631e113bd0f6e02b072686ecd8907ec1082308fdffec6fb5d0fb4779"
+PROMOTIONS = {
+    "promotions": "d637fce8a1b88ef284bd3877009731d99e81fe62cb423cbecb1d3a856d845530",
+    "promotions-biased": "b7e9f3483c6381f876601e63205a44f195780721ea1728937eceb86b48c4c6ab",
+    "promotions-deterministic": "8ad7ef7c8bf5be81d40158e485c0f571b2f96595c8eef57f2bdb4b4c7ff7ff7e",
+    "promotions-second": "346167b97c0e77df74312b4cf4ea0b556f7cd331432e773b1c452bbe9aaf1576",
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,8 @@ def owner(shop: SimulatedShop) -> np.ndarray:
 
 def test_the_laws_are_frozen() -> None:
     """Whoever changes shop.toml changes these hashes knowingly: scores on the old shop cannot be compared with scores on the new one."""
-    assert FROZEN == {"shop": SHOP, "retailrocket": RETAILROCKET, "drift": DRIFT, "promotion": PROMOTION}
+    assert FROZEN == {"shop": SHOP, "retailrocket": RETAILROCKET, "drift": DRIFT, "promotion": PROMOTION, **PROMOTIONS}
+    assert all(Parameters.frozen(name).sha256 == known for name, known in PROMOTIONS.items())
     assert Parameters.frozen("drift").sha256 == DRIFT
     assert Parameters.frozen("promotion").sha256 == PROMOTION
     assert Parameters.frozen().sha256 == SHOP

@@ -12,14 +12,26 @@ from typing import Any, Final, Self
 
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import DamagedError, SettingsError, UsageError
+from whenbuy.ingest.simulated.bounds import above_zero, lengths, shares
+from whenbuy.ingest.simulated.promotions import Promotions
 
 FROZEN: Final[Mapping[str, str]] = {
     "shop": "2bffe97a98a93aa0d10f59d788780deaabfec7ee125219e55eaaaed57802b44d",
     "retailrocket": "01644eed8d6cf439b6a05e39fd2fc07cbedbd751c9207bcade87320d15593bec",
     "drift": "a66eb63ef072570b0b8390cbb2f03bc71f583e5e89993a14c17d4c7745784ce0",
     "promotion": "47334c56631e113bd0f6e02b072686ecd8907ec1082308fdffec6fb5d0fb4779",
+    "promotions": "d637fce8a1b88ef284bd3877009731d99e81fe62cb423cbecb1d3a856d845530",
+    "promotions-biased": "b7e9f3483c6381f876601e63205a44f195780721ea1728937eceb86b48c4c6ab",
+    "promotions-deterministic": "8ad7ef7c8bf5be81d40158e485c0f571b2f96595c8eef57f2bdb4b4c7ff7ff7e",
+    "promotions-second": "346167b97c0e77df74312b4cf4ea0b556f7cd331432e773b1c452bbe9aaf1576",
 }
-"""The sha256 of each set of values in shop.toml (see Parameters.sha256). Whoever changes a value changes it here too, knowingly."""
+"""The sha256 of each set of values (see Parameters.sha256). Whoever changes a value changes it here too, knowingly."""
+
+FILES: Final[Mapping[str, str]] = {
+    name: "promotions_second" if name == "promotions-second" else "promotions" if name.startswith("promotions") else "shop"
+    for name in FROZEN
+}
+"""The file in which each set stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +53,14 @@ class Calendar:
 
     def __post_init__(self) -> None:
         Clock().instant(self.start)
-        _lengths("calendar.weekdays", self.weekdays, 7)
-        _lengths("calendar.hours", self.hours, 24)
-        _lengths("calendar.price_levels", self.price_levels, len(self.price_days))
-        _lengths("calendar.campaign_discounts", self.campaign_discounts, len(self.campaign_days))
+        lengths("calendar.weekdays", self.weekdays, 7)
+        lengths("calendar.hours", self.hours, 24)
+        lengths("calendar.price_levels", self.price_levels, len(self.price_days))
+        lengths("calendar.campaign_discounts", self.campaign_discounts, len(self.campaign_days))
         if self.price_days[:1] != (0,) or list(self.price_days) != sorted(set(self.price_days)):
             raise SettingsError(f"calendar.price_days is {self.price_days}.", "They rise from 0, on which the first level begins.")
-        _above_zero("calendar", self, ("weekdays", "hours", "price_levels", "campaign_notice"))
-        _shares("calendar", self, ("year_amplitude", "campaign_discounts"))
+        above_zero("calendar", self, ("weekdays", "hours", "price_levels", "campaign_notice"))
+        shares("calendar", self, ("year_amplitude", "campaign_discounts"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +85,14 @@ class Population:
 
     def __post_init__(self) -> None:
         for name, wanted in (("price_class_shares", self.price_classes), ("price_elasticities", self.price_classes)):
-            _lengths(f"people.{name}", getattr(self, name), len(wanted))
+            lengths(f"people.{name}", getattr(self, name), len(wanted))
         for name in ("gap_names", "gap_shares"):
-            _lengths(f"people.{name}", getattr(self, name), len(self.gap_shapes))
+            lengths(f"people.{name}", getattr(self, name), len(self.gap_shapes))
         for name in ("price_class_shares", "gap_shares"):
             if abs(sum(getattr(self, name)) - 1) > 1e-9:
                 raise SettingsError(f"people.{name} sums to {sum(getattr(self, name)):g}.", "Shares sum to 1.", "Mend them.")
-        _shares("people", self, ("price_class_shares", "gap_shares", "buys_at_once"))
-        _above_zero(
+        shares("people", self, ("price_class_shares", "gap_shares", "buys_at_once"))
+        above_zero(
             "people", self,
             ("growth", "rate_shape", "rate_mean", "gap_shapes", "leaving_shape", "leaving_scale_days", "visit_shape", "visit_mean"),
         )  # fmt: skip
@@ -100,8 +112,8 @@ class Assortment:
     taste_second: float
 
     def __post_init__(self) -> None:
-        _above_zero("assortment", self, ("items", "categories", "brands", "price_median", "popularity"))
-        _shares("assortment", self, ("taste_first", "taste_second"))
+        above_zero("assortment", self, ("items", "categories", "brands", "price_median", "popularity"))
+        shares("assortment", self, ("taste_first", "taste_second"))
         if self.categories > self.items or self.taste_first + self.taste_second > 1:
             raise SettingsError(
                 f"{self.items} items in {self.categories} categories, tastes of {self.taste_first:g} and {self.taste_second:g}.",
@@ -126,8 +138,8 @@ class Basket:
     dwell_spread: float
 
     def __post_init__(self) -> None:
-        _shares("basket", self, ("cart_share", "visit_cart_share"))
-        _above_zero("basket", self, ("quantity_median", "funnel_minutes", "dwell_median_s"))
+        shares("basket", self, ("cart_share", "visit_cart_share"))
+        above_zero("basket", self, ("quantity_median", "funnel_minutes", "dwell_median_s"))
         for name in ("lines_mean", "views_per_line", "views_per_visit"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"basket.{name} is {getattr(self, name):g}.", "It is a mean of counts from 1 on.", "Give at least 1.")
@@ -145,8 +157,8 @@ class Afterwards:
     delay_spread: float
 
     def __post_init__(self) -> None:
-        _shares("afterwards", self, ("review_share", "review_text_share", "refund_share"))
-        _above_zero("afterwards", self, ("review_median_days", "refund_median_days"))
+        shares("afterwards", self, ("review_share", "review_text_share", "refund_share"))
+        above_zero("afterwards", self, ("review_median_days", "refund_median_days"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +178,8 @@ class Faults:
     bot_views: int
 
     def __post_init__(self) -> None:
-        _shares("faults", self, ("late_share", "late_days_share", "item_missing", "price_missing", "channel_missing", "duplicates", "bots"))
-        _above_zero("faults", self, ("late_median_minutes", "lateness_days", "bot_views"))
+        shares("faults", self, ("late_share", "late_days_share", "item_missing", "price_missing", "channel_missing", "duplicates", "bots"))
+        above_zero("faults", self, ("late_median_minutes", "lateness_days", "bot_views"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +196,9 @@ class Drift:
     channels: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _above_zero("drift", self, ("pace", "price"))
-        _shares("drift", self, ("channels",))
-        _lengths("drift.channels", self.channels, 3)
+        above_zero("drift", self, ("pace", "price"))
+        shares("drift", self, ("channels",))
+        lengths("drift.channels", self.channels, 3)
         if self.day < 0 or abs(sum(self.channels) - 1) > 1e-9:
             raise SettingsError(f"drift.day is {self.day}, drift.channels sum to {sum(self.channels):g}.", "From 0 on; shares sum to 1.")
 
@@ -205,8 +217,8 @@ class Promotion:
     share: float
 
     def __post_init__(self) -> None:
-        _above_zero("promotion", self, ("day", "length_days", "notice"))
-        _shares("promotion", self, ("discount", "share"))
+        above_zero("promotion", self, ("day", "length_days", "notice"))
+        shares("promotion", self, ("discount", "share"))
         if self.discount >= 1:
             raise SettingsError(f"promotion.discount is {self.discount:g}.", "It is below 1.", "Give another value.")
 
@@ -227,6 +239,13 @@ class Parameters:
     faults: Faults
     drift: Drift | None = None
     promotion: Promotion | None = None
+    promotions: Promotions | None = None
+
+    def __post_init__(self) -> None:
+        if self.promotion is not None and self.promotions is not None:
+            raise SettingsError(
+                "A shop tries a promotion by lot and sends promotions in rounds.", "Their effects could not be told apart.", "Keep one."
+            )
 
     @classmethod
     def of(cls, tables: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -241,7 +260,7 @@ class Parameters:
             "calendar": Calendar, "people": Population, "assortment": Assortment, "basket": Basket,
             "afterwards": Afterwards, "faults": Faults,
         }  # fmt: skip
-        further = {"drift": Drift, "promotion": Promotion}
+        further = {"drift": Drift, "promotion": Promotion, "promotions": Promotions}
         made: dict[str, Any] = {}
         for name, part in {**parts, **{name: part for name, part in further.items() if name in tables}}.items():
             given, known = dict(tables.get(name, {})), {field.name for field in fields(part)}
@@ -251,34 +270,37 @@ class Parameters:
                     f"{', '.join(sorted(known - given.keys())) or 'nothing'}.",
                     f"It consists of {', '.join(sorted(known))}.",
                 )
-            made[name] = part(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+            made[name] = part(**{key: _frozen(value) for key, value in given.items()})
         return cls(**made)
 
     @classmethod
     def frozen(cls, name: str = "shop") -> Self:
-        """Return a set of parameters of the frozen file.
+        """Return a set of parameters of the frozen files.
 
         "shop"; "retailrocket" for the size of that data set; "drift" and "promotion" for the shop in which the world changes, or in which a
-        personal promotion is tried by lot.
+        personal promotion is tried by lot; "promotions", "promotions-biased" and "promotions-deterministic" for the shop that sends
+        several offers in rounds, by lot, to those who seem likely to buy, or by a rule; "promotions-second" for another such shop, on
+        which nothing is ever tuned.
 
         Raises
         ------
         UsageError
-            When the file has no such set.
+            When the files have no such set.
         DamagedError
             When the values are not those whose hash is recorded.
         """
         if name not in FROZEN:
             raise UsageError(f"There is no simulated shop {name!r}.", f"There are: {', '.join(FROZEN)}.", "Name one of them.")
-        text = resources.files("whenbuy.ingest.simulated").joinpath("shop.toml").read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-        changed = tables[name] if name != "shop" else {}
-        found = cls.of({part: tables["shop"].get(part, {}) | changed.get(part, {}) for part in {**tables["shop"], **changed}})
+        tables = {part: dict(values) for part, values in _read("shop")["shop"].items()}
+        for change in (_read(FILES[name]).get(one, {}) for one in _steps(name)):
+            for part, values in change.items():
+                tables[part] = tables.get(part, {}) | values
+        found = cls.of(tables)
         if found.sha256 != FROZEN[name]:
             raise DamagedError(
                 f"The parameters of the simulated shop {name!r} have the sha256 {found.sha256}.",
                 f"The recorded one is {FROZEN[name]}: forecasts scored on it could not be compared any more.",
-                "Restore shop.toml; to experiment, pass simulate() parameters of your own.",
+                f"Restore {FILES[name]}.toml; to experiment, pass simulate() parameters of your own.",
             )
         return found
 
@@ -289,22 +311,16 @@ class Parameters:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _lengths(name: str, values: tuple[object, ...], wanted: int) -> None:
-    if len(values) != wanted:
-        raise SettingsError(f"{name} has {len(values)} values.", f"{wanted} are needed.", "Add or remove some.")
+def _steps(name: str) -> tuple[str, ...]:
+    """Return the tables of changes that make a set, in their order: "promotions-biased" is "promotions" and what differs from it."""
+    if name.startswith("promotions-") and FILES[name] == "promotions":
+        return "promotions", name
+    return () if name == "shop" else (name,)
 
 
-def _above_zero(part: str, settings: object, names: tuple[str, ...]) -> None:
-    for name in names:
-        if not all(value > 0 for value in _many(getattr(settings, name))):
-            raise SettingsError(f"{part}.{name} is {getattr(settings, name)}.", "It must be above 0.", "Give another value.")
+def _read(file: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("whenbuy.ingest.simulated").joinpath(f"{file}.toml").read_text(encoding="utf-8"))
 
 
-def _shares(part: str, settings: object, names: tuple[str, ...]) -> None:
-    for name in names:
-        if not all(0 <= value <= 1 for value in _many(getattr(settings, name))):
-            raise SettingsError(f"{part}.{name} is {getattr(settings, name)}.", "It is a share from 0 to 1.", "Give another value.")
-
-
-def _many(value: Any) -> tuple[float, ...]:
-    return value if isinstance(value, tuple) else (value,)
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from whenbuy.core.arrays import DAY, Bools, Floats, Instants, Ints
 from whenbuy.core.forecast import instants
 from whenbuy.ingest.simulated.calendar import ShopTime
 from whenbuy.ingest.simulated.parameters import Parameters
+from whenbuy.ingest.simulated.promotions import RESPONSES, Promotions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +39,8 @@ def draw_people(users: int, parameters: Parameters, time: ShopTime, days: int, r
     ``gaps``: the gamma shape of the gaps and its name; ``visit_rate``: visits without a purchase per shop day; ``leaving_rate``: hazard of
     leaving per shop day; ``born``: the first visit; ``buys_at_once``: whether it was a purchase; ``left``: when she left (the end of the
     calendar where she stays beyond it); ``quantity_level``; ``first_category``, ``second_category``: her tastes; where the shop tries a
-    personal promotion, ``promoted``: whether she gets it.
+    personal promotion, ``promoted``: whether she gets it; where it sends offers in rounds, ``segment`` (the shop knows it) and
+    ``response``: how she answers them.
     """
     people, assortment, basket = parameters.people, parameters.assortment, parameters.basket
     price_class = rng.choice(len(people.price_classes), users, p=people.price_class_shares)
@@ -72,7 +74,17 @@ def draw_people(users: int, parameters: Parameters, time: ShopTime, days: int, r
             "second_category": rng.integers(0, assortment.categories, users),
         }
     )
+    if (law := parameters.promotions) is not None:
+        drawn = drawn.with_columns(**_answers(users, law, rng.spawn(1)[0]))
     return drawn if promoted is None else drawn.with_columns(promoted=pl.Series(promoted))
+
+
+def _answers(users: int, law: Promotions, rng: np.random.Generator) -> dict[str, pl.Series]:
+    """Return the segment of each person and how she answers offers."""
+    segment = rng.choice(len(law.segments), users, p=law.segment_shares)
+    bounds = np.cumsum(np.array(law.response_shares), axis=1)[segment]
+    response = np.minimum((rng.uniform(0, 1, users)[:, None] > bounds).sum(axis=1), len(RESPONSES) - 1)
+    return {"segment": pl.Series(law.segments).gather(segment), "response": pl.Series(RESPONSES).gather(response)}
 
 
 def price_classes(people: pl.DataFrame, parameters: Parameters) -> Ints:

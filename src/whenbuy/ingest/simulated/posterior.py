@@ -12,6 +12,8 @@ RATES = 36
 """Rates per gap shape over which a posterior is summed (trapezoid on the logarithm: spectrally accurate)."""
 NEGLIGIBLE = 24.0
 """A rate whose weight is below exp(-NEGLIGIBLE) of the largest is left out."""
+FAINT = 1e-8
+"""A rate and shape less likely than this share of all looks not ahead."""
 LEAVINGS = 20
 """Gauss-Legendre nodes for the moment at which a silent user may have left."""
 
@@ -51,7 +53,7 @@ def posterior_curves(
     past: Floats, now: Floats, ahead: Floats, spread: Floats, shapes: Floats, shares: Floats, log_gamma: Floats,
     survival: Floats, reach: Floats, count: Floats, nodes: Floats, weights: Floats,
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """Return P(buys within) and the expected purchases within each shop time ahead (n x f each).
+    """Return P(buys within) and the expected purchases within each shop time ahead, for some ways ahead (n x q x f each).
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def posterior_curves(
     now
         Shop days from the first visit to the cutoff (n).
     ahead
-        Shop days from the cutoff to each grid day (n x f), rising.
+        Shop days from the cutoff to each grid day on each way that may lie ahead (n x q x f), rising.
     spread
         Gamma shape and inverse scale of the purchase rate, of the hazard of leaving and of the rate of visits (3 x 2).
     shapes, shares, log_gamma
@@ -70,33 +72,46 @@ def posterior_curves(
     nodes, weights
         Gauss-Legendre quadrature on [0, 1].
     """
-    n, f = ahead.shape
-    buys, counts = np.zeros((n, f)), np.zeros((n, f))
+    n, ways, f = ahead.shape
+    buys, counts = np.zeros((n, ways, f)), np.zeros((n, ways, f))
     log_weight, log_rate = np.empty((len(shapes), RATES)), np.empty((len(shapes), RATES))
-    presence, when, density, stays = np.empty((len(shapes), RATES)), np.empty(len(nodes)), np.empty(len(nodes)), np.empty(f)
+    presence, when, density, stays = np.empty((len(shapes), RATES)), np.empty(len(nodes)), np.empty(len(nodes)), np.empty((ways, f))
     for i in range(n):
         silence = now[i] - past[i, 2]
         still = _leavings(when, density, past[i], now[i], spread, nodes, weights)
-        _mean_stay(stays, ahead[i], spread[1, 1] + now[i], spread[1, 0])
+        for w in range(ways):
+            _mean_stay(stays[w], ahead[i, w], spread[1, 1] + now[i], spread[1, 0])
         top = _rate_weights(log_weight, log_rate, past[i], silence, spread[0], shapes, shares, log_gamma)
-        evidence = 0.0
+        evidence = _presence(presence, log_weight, log_rate, top, still, silence, when, density, survival, reach)
         for k in range(len(shapes)):
             for j in range(RATES):
-                presence[k, j] = 0.0
-                if log_weight[k, j] < top - NEGLIGIBLE:
-                    continue
-                weight, pace = np.exp(log_weight[k, j] - top), np.exp(log_rate[k, j])
-                for q in range(len(nodes)):
-                    evidence += weight * density[q] * survive(survival, reach, k, pace * when[q])
-                presence[k, j] = weight * still
-                evidence += presence[k, j] * survive(survival, reach, k, pace * silence)
-        for k in range(len(shapes)):
-            for j in range(RATES):
-                if presence[k, j] > 1e-9 * evidence:
+                if presence[k, j] > FAINT * evidence:
                     share, pace = presence[k, j] / evidence, np.exp(log_rate[k, j])
-                    _look_ahead(buys[i], counts[i], share, pace, silence, k, ahead[i], stays, survival, reach, count)
-        buys[i], counts[i] = np.cumsum(buys[i]), np.cumsum(counts[i])
+                    for w in range(ways):
+                        _look_ahead(buys[i, w], counts[i, w], share, pace, silence, k, ahead[i, w], stays[w], survival, reach, count)
+        for w in range(ways):
+            buys[i, w], counts[i, w] = np.cumsum(buys[i, w]), np.cumsum(counts[i, w])
     return buys, counts
+
+
+@kernel
+def _presence(
+    presence: Floats, log_weight: Floats, log_rate: Floats, top: float, still: float, silence: float, when: Floats, density: Floats,
+    survival: Floats, reach: Floats,
+) -> float:  # fmt: skip
+    """Fill in how likely a user has each gap shape and rate and is still there; return the weight of all that may be, left or not."""
+    evidence = 0.0
+    for k in range(len(presence)):
+        for j in range(RATES):
+            presence[k, j] = 0.0
+            if log_weight[k, j] < top - NEGLIGIBLE:
+                continue
+            weight, pace = np.exp(log_weight[k, j] - top), np.exp(log_rate[k, j])
+            for q in range(len(when)):
+                evidence += weight * density[q] * survive(survival, reach, k, pace * when[q])
+            presence[k, j] = weight * still
+            evidence += presence[k, j] * survive(survival, reach, k, pace * silence)
+    return float(evidence)
 
 
 @kernel

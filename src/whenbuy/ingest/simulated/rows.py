@@ -17,7 +17,8 @@ import polars as pl
 from whenbuy.core.arrays import DAY, MISSING, Bools, Codes, Floats, Instants, Ints
 from whenbuy.core.clock import Clock
 from whenbuy.core.log import KINDS, SCALES
-from whenbuy.ingest.simulated.calendar import ShopTime
+from whenbuy.ingest.simulated.calendar import HOUR, ShopTime
+from whenbuy.ingest.simulated.contacts import Contacts
 from whenbuy.ingest.simulated.parameters import Parameters
 from whenbuy.ingest.simulated.people import Points, births_without_purchase, moments
 
@@ -25,6 +26,8 @@ Rows = dict[str, npt.NDArray[Any]]
 """Columns of equal length; a column that is absent is missing in every row."""
 
 CHANNELS: Final = ("web", "app", "phone")
+CLICKED: Final = 0.5
+"""Share of those who open a message that follow its link; it says nothing more about them."""
 TEXTS: Final = (
     "Broke after a day.", "Not what the picture shows.", "Arrived late and damaged.",
     "Too small for me.", "Cheap material.", "Would not order it again.",
@@ -88,6 +91,7 @@ class Till:
     time: ShopTime
     catalogue: Catalogue
     rng: np.random.Generator
+    contacts: Contacts | None = None
 
     def item(self, user: Ints) -> Codes:
         """Return an item to each user's taste (n)."""
@@ -99,6 +103,8 @@ class Till:
         level = self.time.price[self.time.day(instant)]
         if (trial := self.parameters.promotion) is not None:
             level = level * np.where(self.promoted(user, instant), 1 - trial.discount, 1.0)
+        if (law := self.parameters.promotions) is not None:
+            level = level * np.append(1 - np.array(law.discounts), 1.0)[self.offered(user, instant)]
         return np.round(100 * self.catalogue.price[item] * level).astype(np.int64)
 
     def promoted(self, user: Ints, instant: Instants) -> Bools:
@@ -111,13 +117,47 @@ class Till:
         mine = known & self.people["promoted"].to_numpy()[np.where(known, user, 0)]
         return np.asarray(mine & (day >= trial.day) & (day < trial.day + trial.length_days))
 
+    def offered(self, user: Ints, instant: Instants) -> Codes:
+        """Return which of the offers that are sent in rounds each user can use at each instant (n), -1 where none."""
+        law, contacts = self.parameters.promotions, self.contacts
+        if law is None or contacts is None or not len(contacts):
+            return np.full(len(user), -1, np.int32)
+        row = contacts.working(user, instant, law)
+        return np.where(row >= 0, contacts.offer[row], -1).astype(np.int32)
+
     def shown(self) -> list[Rows]:
-        """Return the rows that tell of the personal promotion, one per user who gets it, at its first instant."""
-        if (trial := self.parameters.promotion) is None:
+        """Return the rows that tell of personal promotions, at the instant at which they are shown."""
+        if (trial := self.parameters.promotion) is not None:
+            user = np.flatnonzero(self.people["promoted"].to_numpy())
+            first = np.full(len(user), self.time.start + trial.day * DAY, np.int64)
+            return [self._rows("shown", user, first) | {"offer_id": np.zeros(len(user), np.int32)}]
+        return [] if self.contacts is None else [self._message("shown", self.contacts.take(self.contacts.offer >= 0))]
+
+    def answers(self, orders: Points, rng: np.random.Generator) -> list[Rows]:
+        """Return the rows of offers that are opened, clicked and redeemed, redeemed with the first order under each."""
+        law, contacts = self.parameters.promotions, self.contacts
+        if law is None or contacts is None or not contacts.opened.any():
             return []
-        user = np.flatnonzero(self.people["promoted"].to_numpy())
-        first = np.full(len(user), self.time.start + trial.day * DAY, np.int64)
-        return [self._rows("shown", user, first) | {"offer_id": np.zeros(len(user), np.int32)}]
+        opened = contacts.take(contacts.opened)
+        read = opened.sent_at + (rng.exponential(4.0, len(opened)) * HOUR).astype(np.int64)
+        followed = rng.uniform(0, 1, len(opened)) < CLICKED
+        looked = read + (rng.exponential(3.0, len(opened)) * _MINUTE).astype(np.int64)
+        owner = orders.owner()
+        row = contacts.working(owner, orders.time, law)
+        first = np.flatnonzero((row >= 0) & (np.diff(row, prepend=-1) != 0))
+        used = contacts.take(row[first].astype(np.int64))
+        return [
+            self._message("opened", opened) | {"time": read},
+            self._message("clicked", opened.take(followed)) | {"time": looked[followed]},
+            self._message("redeemed", used) | {"time": orders.time[first]},
+        ]
+
+    def _message(self, kind: str, sent: Contacts) -> Rows:
+        """Return rows about what was sent, at the instant at which it was."""
+        return self._rows(kind, sent.user, sent.sent_at) | {
+            "offer_id": sent.offer,
+            "channel": (len(CHANNELS) + sent.channel).astype(np.int32),
+        }
 
     def views(self, user: Ints, instant: Instants, session: Ints, item: Codes) -> Rows:
         """Return view rows."""
@@ -149,7 +189,7 @@ class Till:
             "order_id": order.astype(np.int32), "session_id": order.astype(np.int32), "item_id": item, "unit_price": price,
             "quantity": SCALES["quantity"] * quantity, "amount": price * quantity,
             "orders": np.concatenate([[1], order[1:] != order[:-1]]).astype(np.int64)[: len(order)],
-            "offer_id": np.where(self.promoted(user, bought), 0, -1).astype(np.int32),
+            "offer_id": np.where(self.promoted(user, bought), 0, self.offered(user, bought)).astype(np.int32),
         }  # fmt: skip
         looked, carted = self._before(user, bought)
         seen = np.repeat(np.arange(len(order)), 1 + rng.poisson(basket.views_per_line - 1, len(order)))

@@ -17,6 +17,7 @@ truth does not read the cart. Stand at midnights (UTC), as forecasts do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import numpy as np
 import polars as pl
@@ -28,95 +29,144 @@ from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.keys import Keys
 from whenbuy.ingest.simulated.calendar import ShopTime, boosts
 from whenbuy.ingest.simulated.parameters import Parameters, Promotion
-from whenbuy.ingest.simulated.people import Points, clocks, moments, price_classes
+from whenbuy.ingest.simulated.people import Points, moments, price_classes
+from whenbuy.ingest.simulated.personal import PersonalTime
 from whenbuy.ingest.simulated.posterior import LEAVINGS, latent_curves, posterior_curves, signs
 from whenbuy.ingest.simulated.renewal import renewal
 
-_CHUNK = 8_192
+CHUNK: Final = 8_192
+"""Keys looked at together."""
 
 
-@dataclass(frozen=True, slots=True)
+class Ahead(Protocol):
+    """What is supposed to lie ahead."""
+
+    def shop_days(self, cutoff: Instants, days: Floats, who: Ints) -> tuple[Floats, Floats]:
+        """Return each person's own shop time at each cutoff (n) and how much passes until each day after it (n x d)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AsItWas:
+    """Everything happens as it did: each person's own time runs on."""
+
+    own: PersonalTime
+
+    def shop_days(self, cutoff: Instants, days: Floats, who: Ints) -> tuple[Floats, Floats]:
+        """Return the shop time at each cutoff and how much passes until each day after it."""
+        now = self.own.of_instants(cutoff, who)
+        later = cutoff[:, None] + np.round(days * DAY).astype(np.int64)[None, :]
+        return now, self.own.of_instants(later, np.broadcast_to(who[:, None], later.shape)) - now[:, None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WhatIf:
-    """Whose curve is asked: as it was, or as if everybody got a personal promotion at her cutoff, or nobody did.
+    """As if everybody got the personal promotion of the trial at her cutoff, or nobody did from then on.
+
+    The past ran by each user's own time. What lies ahead runs by the clock without promotions, and faster by the promotion's boost while
+    that lasts: intensity × notice × (1 - discount) ** -elasticity, the law by which the shop itself draws.
 
     Parameters
     ----------
-    promoted
-        None: as it was. True: everybody gets the promotion from her cutoff on. False: nobody gets one from then on.
-    promotion
-        Which one.
+    own, plain
+        The time by which the past ran, and that of people without a promotion.
+    boost
+        By how much the promotion quickens each person's time (users); nobody gets one without it.
+    length_days
+        For how long.
     """
 
-    promoted: bool | None
-    promotion: Promotion | None = None
+    own: PersonalTime
+    plain: PersonalTime
+    boost: Floats | None = None
+    length_days: float = 0.0
 
-    def shop_days(
-        self, cutoff: Instants, days: Floats, who: Ints, people: pl.DataFrame, parameters: Parameters, time: ShopTime,
-    ) -> tuple[Floats, Floats]:  # fmt: skip
-        """Return the shop time at each cutoff (n) and how much passes until each day after it (n x d).
+    @classmethod
+    def of(cls, own: PersonalTime, people: pl.DataFrame, parameters: Parameters, time: ShopTime, promotion: Promotion | None) -> WhatIf:
+        """Return what lies ahead if everybody gets a promotion, or nobody gets one."""
+        base = price_classes(people, parameters)
+        plain = PersonalTime.plain(time, base)
+        return cls(own, plain) if promotion is None else cls(own, plain, boosts(parameters, promotion)[base], promotion.length_days)
 
-        The past ran by each user's own clock. What lies ahead runs by the clock without promotions, and faster by the promotion's boost
-        while that lasts: intensity × notice × (1 - discount) ** -elasticity, the law by which the shop itself draws.
-        """
-        own, base = clocks(people, parameters)[who], price_classes(people, parameters)[who]
-        now, ahead = _shop_days(cutoff, days, own if self.promoted is None else base, time)
-        if self.promoted and self.promotion is not None:
-            boost = boosts(parameters, self.promotion)[base]
-            _, quick = _shop_days(cutoff, np.minimum(days, self.promotion.length_days), base, time)
-            ahead = ahead + (boost[:, None] - 1) * quick
-        return (now if self.promoted is None else time.of_instants(cutoff, own)), ahead
+    def shop_days(self, cutoff: Instants, days: Floats, who: Ints) -> tuple[Floats, Floats]:
+        """Return the shop time at each cutoff and how much passes until each day after it."""
+        _, ahead = AsItWas(self.plain).shop_days(cutoff, days, who)
+        if self.boost is not None:
+            _, quick = AsItWas(self.plain).shop_days(cutoff, np.minimum(days, self.length_days), who)
+            ahead = ahead + (self.boost[who][:, None] - 1) * quick
+        return self.own.of_instants(cutoff, who), ahead
 
 
-def posterior_truth(
-    keys: Keys, grid_days: Floats, user: Ints, people: pl.DataFrame, parameters: Parameters, time: ShopTime,
-    purchases: Points, visits: Points, ahead_of: WhatIf | None = None,
-) -> TimeToEvent:  # fmt: skip
-    """Return the best forecast that anybody could give; ``user`` says which row of ``people`` each key is (n)."""
-    law, tables = parameters.people, renewal(parameters.people.gap_shapes)
-    clock, what_if = clocks(people, parameters), ahead_of or WhatIf(None)
-    born = time.of_instants(moments(people, "born"), clock)
-    seen = (
-        born, people["buys_at_once"].to_numpy().astype(np.int64),
-        purchases.offsets, purchases.time, time.of_instants(purchases.time, clock[purchases.owner()]),
-        visits.offsets, visits.time, time.of_instants(visits.time, clock[visits.owner()]),
-    )  # fmt: skip
-    nodes, weights = np.polynomial.legendre.leggauss(LEAVINGS)
-    laws = (
-        np.array([
-            [law.rate_shape, law.rate_shape / law.rate_mean],
-            [law.leaving_shape, law.leaving_scale_days],
-            [law.visit_shape, law.visit_shape / law.visit_mean],
-        ]),
-        tables.shapes, np.array(law.gap_shares), gammaln(tables.shapes), tables.survival, tables.reach, tables.count,
-        (nodes + 1) / 2, weights / 2,
-    )  # fmt: skip
-    fine, asked = _fine_days(grid_days)
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """What the past of every person says, by the true laws: from it the best curves can be read that anybody could forecast.
+
+    Parameters
+    ----------
+    own
+        Each person's time, by which her past ran.
+    """
+
+    own: PersonalTime
+    born: Floats
+    seen: tuple[Any, ...]
+    laws: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, people: pl.DataFrame, parameters: Parameters, own: PersonalTime, purchases: Points, visits: Points) -> Posterior:
+        """Return the posterior of a shop."""
+        law, tables = parameters.people, renewal(parameters.people.gap_shapes)
+        born = own.of_instants(moments(people, "born"), np.arange(len(people)))
+        seen = (
+            born, people["buys_at_once"].to_numpy().astype(np.int64),
+            purchases.offsets, purchases.time, own.of_instants(purchases.time, purchases.owner()),
+            visits.offsets, visits.time, own.of_instants(visits.time, visits.owner()),
+        )  # fmt: skip
+        nodes, weights = np.polynomial.legendre.leggauss(LEAVINGS)
+        laws = (
+            np.array([
+                [law.rate_shape, law.rate_shape / law.rate_mean],
+                [law.leaving_shape, law.leaving_scale_days],
+                [law.visit_shape, law.visit_shape / law.visit_mean],
+            ]),
+            tables.shapes, np.array(law.gap_shares), gammaln(tables.shapes), tables.survival, tables.reach, tables.count,
+            (nodes + 1) / 2, weights / 2,
+        )  # fmt: skip
+        return cls(own, born, seen, laws)
+
+    def look(self, who: Ints, cutoff: Instants, now: Floats, ahead: Floats) -> tuple[Floats, Floats]:
+        """Return P(buys within) and expected purchases on each way ahead (n x q x f each); see ``posterior_curves``."""
+        return posterior_curves(signs(who, cutoff, *self.seen), now - self.born[who], ahead, *self.laws)
+
+
+def posterior_truth(keys: Keys, grid_days: Floats, user: Ints, posterior: Posterior, what_if: Ahead | None = None) -> TimeToEvent:
+    """Return the best forecast that anybody could give; ``user`` says which person each key is (n)."""
+    supposed = what_if or AsItWas(posterior.own)
+    fine, asked = fine_days(grid_days)
     buys, counts = np.empty((len(keys), len(grid_days))), np.empty((len(keys), len(grid_days)))
-    for start in range(0, len(keys), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, len(keys), CHUNK):
+        part = slice(start, start + CHUNK)
         cutoff, who = keys.cutoff[part], user[part]
-        now, ahead = what_if.shop_days(cutoff, fine, who, people, parameters, time)
-        past = signs(who, cutoff, *seen)
-        bought, counted = posterior_curves(past, now - born[who], ahead, *laws)
-        buys[part], counts[part] = bought[:, asked], counted[:, asked]
+        now, ahead = supposed.shop_days(cutoff, fine, who)
+        bought, counted = posterior.look(who, cutoff, now, ahead[:, None, :])
+        buys[part], counts[part] = bought[:, 0, asked], counted[:, 0, asked]
     return TimeToEvent.of(keys, grid_days, 1 - buys, counts, "truth")
 
 
 def latent_truth(
-    keys: Keys, grid_days: Floats, user: Ints, people: pl.DataFrame, parameters: Parameters, time: ShopTime, purchases: Points,
-    ahead_of: WhatIf | None = None,
+    keys: Keys, grid_days: Floats, user: Ints, people: pl.DataFrame, parameters: Parameters, own: PersonalTime, purchases: Points,
+    what_if: Ahead | None = None,
 ) -> TimeToEvent:  # fmt: skip
     """Return the curve given each user's own rate, gap shape and the moment she leaves."""
-    tables, clock = renewal(parameters.people.gap_shapes), clocks(people, parameters)
+    tables, everybody = renewal(parameters.people.gap_shapes), np.arange(len(people))
     none = Points(np.zeros(len(people) + 1, np.int64), np.empty(0, np.int64))
-    born = time.of_instants(moments(people, "born"), clock)
+    born = own.of_instants(moments(people, "born"), everybody)
     past = signs(
         user, keys.cutoff, born, people["buys_at_once"].to_numpy().astype(np.int64),
-        purchases.offsets, purchases.time, time.of_instants(purchases.time, clock[purchases.owner()]),
+        purchases.offsets, purchases.time, own.of_instants(purchases.time, purchases.owner()),
         none.offsets, none.time, np.empty(0),
     )  # fmt: skip
-    now, ahead = (ahead_of or WhatIf(None)).shop_days(keys.cutoff, grid_days, user, people, parameters, time)
-    left = time.of_instants(moments(people, "left"), clock)[user]
+    now, ahead = (what_if or AsItWas(own)).shop_days(keys.cutoff, grid_days, user)
+    left = own.of_instants(moments(people, "left"), everybody)[user]
     shape = people["gaps"].cast(pl.Enum(parameters.people.gap_names)).to_physical().to_numpy().astype(np.int64)
     buys, counts = latent_curves(
         now - born[user] - past[:, 2], left - now, ahead, people["rate"].to_numpy()[user], shape[user],
@@ -150,14 +200,7 @@ def people_of(keys: Keys, people: pl.DataFrame) -> Ints:
     return user
 
 
-def _shop_days(cutoff: Instants, days: Floats, clock: Ints, time: ShopTime) -> tuple[Floats, Floats]:
-    """Return the shop time at each cutoff (n) and how much passes until each day after it (n x d)."""
-    now = time.of_instants(cutoff, clock)
-    later = cutoff[:, None] + np.round(days * DAY).astype(np.int64)[None, :]
-    return now, time.of_instants(later, clock[:, None]) - now[:, None]
-
-
-def _fine_days(grid_days: Floats) -> tuple[Floats, Ints]:
+def fine_days(grid_days: Floats) -> tuple[Floats, Ints]:
     """Return grid days so dense that leaving is even between them (at most a day apart), and where the asked ones stand in them."""
     fine = np.unique(np.concatenate([grid_days, [0.05, 0.2, 0.5], np.arange(1, np.ceil(grid_days[-1]))]))
     fine = fine[fine <= grid_days[-1]]

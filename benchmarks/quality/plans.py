@@ -1,0 +1,112 @@
+"""Plans on the simulated shop, where the truth is known: what a plan from learned effects truly earns, as a share of what the best plan
+would.
+
+Each shop sent offers in rounds: by lot, or leaning towards those who bought lately (biased, and everybody could get everything). From
+that log alone effects are learned, as of its end, and a plan is made under a budget of a third of what the best plan without a limit
+would spend. Its true profit is read from the laws of the shop. Beside it: the same effects with everything sent at once (send time), and
+the offer that earns most on average sent to the likeliest buyers until the budget is spent.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from benchmarks.rows import Row
+from whenbuy.core.arrays import DAY
+from whenbuy.core.decision import Budget, Channel, Offer
+from whenbuy.decide.campaign import Campaign, Orders
+from whenbuy.decide.guards import Guards, Reachable
+from whenbuy.decide.plan import make
+from whenbuy.ingest.simulate import simulate
+from whenbuy.ingest.simulated.parameters import Parameters
+from whenbuy.pipeline.deciding.effects import fit_effects
+
+AREA = "decide"
+BY_LOT = Row(area=AREA, name="sim_plan_profit", unit="share of the oracle's", better="higher", target=0.95)
+BIASED = Row(area=AREA, name="sim_plan_profit_biased", unit="share of the oracle's", better="higher", target=0.85)
+REGRET = Row(area=AREA, name="sim_plan_send_time_regret", unit="share", better="lower", target=0.10)
+USERS = int(os.environ.get("WHENBUY_PLAN_USERS", "6000"))
+ASKED = 400
+"""Customers that are planned for: the truth about each costs 30 ms."""
+DAYS, CURVE, HORIZON = 14, (7.0, 14.0, 28.0, 42.0), 56.0
+SEEDS = int(os.environ.get("WHENBUY_PLAN_SEEDS", "20"))
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """True profits of one shop.
+
+    Attributes
+    ----------
+    ours, oracle
+        Of our plan, and of the best one.
+    likeliest
+        Of sending to the likeliest buyers.
+    best_day
+        Of our plan with every message sent on its truly best day.
+    """
+
+    ours: float
+    oracle: float
+    likeliest: float
+    best_day: float
+
+
+def earned(name: str, seed: int) -> Earned:
+    """What plans earn on one shop."""
+    shop = simulate(USERS, 364, seed, Parameters.frozen(name))
+    law, history = shop.parameters.promotions, shop.history
+    everybody = history.keys()
+    keys = everybody.take(np.sort(np.random.default_rng(seed).permutation(len(everybody))[:ASKED]))
+    truth = shop.offer_truth(keys, tuple(float(day) for day in range(DAYS)), HORIZON)
+    budget = truth.best_plan().cost / 3
+    learned = fit_effects(history, shop.decisions, days=CURVE, seed=seed)
+    ids = keys.ids().to_list()
+    effect = learned.predict(history, None, ids)
+    opens = np.ones((len(keys), 1)) if learned.reach is None else learned.opens(history, None, ids)
+    offers = tuple(
+        Offer(offer, discount=share, cost=cost, valid_days=law.length_days, once=False)
+        for offer, share, cost in zip(law.offers, law.order_cost_shares, law.order_costs, strict=True)
+    )
+    channels = tuple(Channel(channel, cost) for channel, cost in zip(law.channels, law.contact_costs, strict=True))
+    n = len(keys)
+    orders = Orders(
+        keys.ids(), np.full(n, shop.order_value), np.ones((n, len(offers))), law.margin, np.tile(opens, (1, len(learned.model.offers)))
+    )
+    nobody = np.empty(0, np.int64)
+    who = Reachable(np.ones((n, len(channels)), bool), pl.Series([None] * n, dtype=pl.String), nobody, nobody)
+    campaign = Campaign(offers, channels, Budget(budget), Guards(0.0, 0.0), int(keys.cutoff[0]), history.clock, DAYS)
+    made = make(campaign, orders, [effect], who).decisions
+    day = np.where(made.sent, (made.send_at - made.made_at) // DAY, 0)
+    profit = truth.profit()
+    ours, _ = truth.earned(made.offer, made.channel, day)
+    sent = np.flatnonzero(made.sent)
+    best = float(profit[sent, made.offer[sent], made.channel[sent]].max(axis=1).sum())
+    return Earned(ours, truth.best_plan(budget).profit, _likeliest(truth, effect.without.probability(28.0), budget), best)
+
+
+def _likeliest(truth: object, chance: np.ndarray, budget: float) -> float:
+    """True profit of the offer and channel that earn most on average, sent at once to the likeliest buyers until the budget is spent."""
+    profit, cost = truth.profit()[..., 0], truth.cost()[..., 0]  # type: ignore[attr-defined]
+    offer, channel = np.unravel_index(profit.mean(axis=0).argmax(), profit.shape[1:])
+    order = np.argsort(-chance, kind="stable")
+    spent = np.cumsum(cost[order, offer, channel])
+    return float(profit[order, offer, channel][spent <= budget].sum())
+
+
+def rows() -> Iterator[Row]:
+    for row, name in ((BY_LOT, "promotions"), (BIASED, "promotions-biased")):
+        share, times, regret = shares(name)
+        yield row.got(share, note=f"{SEEDS} seeds, {USERS:,} customers each; {times:.2f} × sending to the likeliest buyers")
+        if name == "promotions":
+            yield REGRET.got(regret)
+
+
+def shares(name: str, seeds: int = SEEDS) -> tuple[float, float, float]:
+    """Our share of the oracle's profit, our profit over that of the likeliest buyers, and the regret of our send times, over all seeds."""
+    found = [earned(name, seed) for seed in range(seeds)]
+    ours, oracle, likeliest, best = (sum(getattr(one, field) for one in found) for field in ("ours", "oracle", "likeliest", "best_day"))
+    return ours / oracle, ours / max(likeliest, 1e-9), 1 - ours / best

@@ -1,0 +1,107 @@
+"""Decide whom to send what, how and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from whenbuy.clean import RULES
+from whenbuy.decide.plan import Plan
+from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.deciding import allowed, kept, page
+from whenbuy.pipeline.deciding.planning import Planned, planned
+from whenbuy.pipeline.keeping.shop import write
+from whenbuy.pipeline.telling.export import require_ending, write_frame
+from whenbuy.pipeline.telling.result import Result, Screen
+from whenbuy.pipeline.telling.words import money
+from whenbuy.pipeline.verbs import champion
+from whenbuy.pipeline.verbs.intake import Say
+from whenbuy.pipeline.verbs.place import at, find_shop, moment
+
+_SHOWN = 15
+
+
+def plan(
+    folder: Path | None, as_of: str | None, *, budget: float | None, hold_out: float | None, explore: float | None, days: int | None,
+    offers: Path | None, only: tuple[str, ...], by_lot: bool, out: Path | None, say: Say,
+) -> Result:  # fmt: skip
+    """Make the plan, keep it under plans/, and write reports/plan.html; see ``whenbuy.decide.plan.make``."""
+    if out is not None:
+        require_ending(out)
+    shop = find_shop(folder)
+    settings = allowed.with_offers(shop.settings(RULES), offers)
+    history = open_log(shop.log)
+    instant = moment(history, as_of, say)
+    made_at = history.end if instant is None else instant
+    campaign = allowed.campaign(
+        settings, made_at, budget=budget, hold_out=hold_out, explore=1.0 if by_lot and explore is None else explore, days=days, only=only
+    )
+    id, forecaster = champion.answering(shop, instant)
+    say("forecasting everybody")
+    outlook = forecaster.predict(history, instant)
+    found = planned(shop, settings, history, outlook, campaign, by_lot=by_lot, say=say)
+    name = kept.keep(shop, found.plan, found.margin, found.horizon_days)
+    path = shop.reports / "plan.html"
+    write(path, page.render(found, name, settings.shop.name, settings.shop.currency).encode())
+    frame = found.plan.decisions.frame()
+    files = [kept.folder(shop) / name / kept.DECISIONS, path]
+    if out is not None:
+        write_frame(frame, out)
+        files.insert(0, out)
+    facts = _facts(found.plan, history.clock.show(made_at)) | {
+        "plan": name, "model": id, "notes": list(found.notes), "files": [str(each) for each in files],
+    }  # fmt: skip
+    after = (
+        *found.notes,
+        *(f"In {each}" for each in files),
+        f"What it earned: `whenbuy result {name}{at(folder)}`, once its time has passed.",
+    )
+    if out is not None:
+        return Result(facts, screens=(_short(found, settings.shop.currency),), after=after)
+    return Result(facts, frame, "decisions", (_short(found, settings.shop.currency), _first(found, settings.shop.currency)), after=after)
+
+
+def _facts(plan: Plan, as_of: str) -> dict[str, object]:
+    one = plan.decisions
+    return {
+        "as_of": as_of, "customers": len(one), "contacted": int(one.sent.sum()), "held_out": int(one.held_out.sum()),
+        "drawn_by_lot": int(one.drawn.sum()), "profit": plan.profit, "profit_low": plan.bounds.low, "profit_worst": plan.bounds.worst,
+        "bound": plan.bound, "gap": plan.gap, "cost": float(one.cost.sum()),
+        "quadrants": {name: count for name, count, _ in plan.quadrants().iter_rows()},
+    }  # fmt: skip
+
+
+def _short(found: Planned, currency: str) -> Screen:
+    plan = found.plan
+    one = plan.decisions
+    budget = plan.campaign.budget.money
+    limit = f" of {money(budget, currency)}" if budget < float("inf") else ""
+    rows = (
+        ("contacted", f"{int(one.sent.sum()):,} of {len(one):,}"), ("held out", f"{int(one.held_out.sum()):,}"),
+        ("expected cost", f"{money(float(one.cost.sum()), currency)}{limit}"),
+        ("expected profit", f"{money(plan.profit, currency)} (80 % interval from {money(plan.bounds.low, currency)})"),
+        ("bound", f"{money(plan.bound, currency)} (gap {100 * plan.gap:.2g} %)"),
+        *((f"{name}s", f"{count:,} ({sent:,} contacted)") for name, count, sent in plan.quadrants().iter_rows()),
+    )  # fmt: skip
+    return Screen("The plan:", ("", ">"), rows)
+
+
+def _first(found: Planned, currency: str) -> Screen:
+    one = found.plan.decisions
+    order = (-one.expected_gain).argsort(kind="stable")[:_SHOWN]
+    part = one.take(order[one.sent[order]])
+    clock = found.plan.campaign.clock
+    frame = part.frame()
+    rows = tuple(
+        (user, offer, channel, clock.show(int(at)), money(gain, currency), money(cost, currency), reason)
+        for user, offer, channel, at, gain, cost, reason in zip(
+            frame["user_id"],
+            frame["offer_id"],
+            frame["channel"],
+            part.send_at,
+            frame["expected_gain"],
+            frame["cost"],
+            frame["reason"],
+            strict=True,
+        )
+    )
+    return Screen("With whom it earns most:", ("customer", "offer", "channel", "when", "profit>", "cost>", "why"), rows)
