@@ -253,6 +253,21 @@ def chances(frame: pl.DataFrame, title: str) -> Any:
     return _finished(chart, f"{title}, customers: {len(names)}", 440, 60 + 20 * len(names))
 
 
+def shares(frame: pl.DataFrame, title: str) -> Any:
+    """Return which share of all each group has, as bars.
+
+    Parameters
+    ----------
+    frame
+        ``name`` (in the order to be drawn), ``share``.
+    """
+    names = _distinct(frame["name"].to_list(), 40)
+    rows = pl.DataFrame({"user_id": names, "share": frame["share"]}, schema_overrides={"share": pl.Float64})
+    x = alt.X("share:Q", title=title, scale=alt.Scale(domainMin=0), axis=alt.Axis(labelExpr=_SHARE, tickCount=5, grid=True))
+    chart = alt.Chart(rows).mark_bar(color=ACCENT, height=11).encode(x=x, y=_names(names))
+    return _finished(chart, f"{title}, groups: {len(names)}", 480, 60 + 20 * len(names))
+
+
 def reasons(frame: pl.DataFrame, title: str, *, signed: bool = True) -> Any:
     """Return reasons as bars with their sizes: to the right what raises a chance, to the left, in another colour, what lowers it.
 
@@ -371,6 +386,31 @@ def activities(runs: Mapping[str, pl.DataFrame], unit: str) -> Any:
     header = alt.Header(title=None, labelColor=INK, labelFontSize=12, labelFontWeight="bold", labelAnchor="start", labelPadding=2)
     parts = one.facet(facet=alt.Facet("kind:N", sort=names, header=header), columns=1).resolve_scale(y="independent")
     return parts.properties(description=f"Events per {unit}: {', '.join(names)}", spacing=12, padding=4).configure(**theme())
+
+
+def fans(frame: pl.DataFrame, title: str, width: int = 560) -> Any:
+    """Return series below each other, each with its own scale: what was, what is expected, and the 50 % and 80 % ranges around it.
+
+    Parameters
+    ----------
+    frame
+        ``name``, ``day`` (date), ``value`` (what was), ``mean``, ``low``, ``high``, ``inner_low``, ``inner_high``; null where none is.
+    title
+        What is counted, such as "demand per week".
+    """
+    known = frame["name"].unique(maintain_order=True).to_list()
+    shown = dict(zip(known, _distinct(known, 40), strict=True))
+    rows = _utc(frame.with_columns(pl.col("name").replace_strict(shown, return_dtype=pl.String)), "day")
+    base = alt.Chart(rows).encode(x=_date("day", tickCount=6))
+    axis = alt.Axis(tickCount=4, labelExpr=_COUNT)
+    y = {part: alt.Y(f"{part}:Q", title=None, axis=axis) for part in ("low", "inner_low", "value", "mean")}
+    outer = base.mark_area(color=ACCENT, opacity=0.16).encode(y=y["low"], y2="high:Q")
+    inner = base.mark_area(color=ACCENT, opacity=0.26).encode(y=y["inner_low"], y2="inner_high:Q")
+    was, told = base.mark_line(color=QUIET).encode(y=y["value"]), base.mark_line(color=ACCENT).encode(y=y["mean"])
+    one = (outer + inner + was + told).properties(width=width - 40, height=110 if len(known) > 1 else 200)
+    header = alt.Header(title=None, labelColor=INK, labelFontSize=12, labelFontWeight="bold", labelAnchor="start", labelPadding=2)
+    parts = one.facet(facet=alt.Facet("name:N", sort=list(shown.values()), header=header), columns=1).resolve_scale(y="independent")
+    return parts.properties(description=f"{title}: what was and what is expected", spacing=12, padding=4).configure(**theme())
 
 
 def reliability(frame: pl.DataFrame, description: str, width: int = 330) -> Any:

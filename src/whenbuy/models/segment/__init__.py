@@ -1,0 +1,1 @@
+"""Ways to divide customers into groups, each learned from a table of features and kept as plain arrays."""
