@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whenbuy.core.clock import Clock as Clock
+    from whenbuy.core.decision import Decisions as Decisions
+    from whenbuy.core.effect import CurveEffect as CurveEffect
+    from whenbuy.core.effect import Effect as Effect
     from whenbuy.core.errors import WhenbuyError as WhenbuyError
     from whenbuy.core.forecast import Amount as Amount
     from whenbuy.core.forecast import TimeToEvent as TimeToEvent
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from whenbuy.core.log import EventLog as EventLog
     from whenbuy.core.outlook import Outlook as Outlook
     from whenbuy.core.profile import Profile as Profile
+    from whenbuy.core.ranking import Ranking as Ranking
+    from whenbuy.core.segments import Segments as Segments
+    from whenbuy.core.series_forecast import SeriesForecast as SeriesForecast
     from whenbuy.features import Features as Features
     from whenbuy.ingest.simulate import simulate as simulate
     from whenbuy.ingest.store import open_log as open_log
@@ -38,9 +44,11 @@ if TYPE_CHECKING:
     from whenbuy.pipeline.verbs.init import read as read
 
 _HOMES = {
-    "Amount": "core.forecast", "Clock": "core.clock", "EventLog": "core.log", "Features": "features",
-    "Forecaster": "pipeline.learning.forecaster", "Future": "core.history", "History": "core.history", "Keys": "core.keys",
-    "Outlook": "core.outlook", "Past": "core.history", "Profile": "core.profile", "TableModel": "pipeline.tables.tabular",
+    "Amount": "core.forecast", "Clock": "core.clock", "CurveEffect": "core.effect", "Decisions": "core.decision",
+    "Effect": "core.effect", "EventLog": "core.log", "Features": "features", "Forecaster": "pipeline.learning.forecaster",
+    "Future": "core.history", "History": "core.history", "Keys": "core.keys", "Outlook": "core.outlook", "Past": "core.history",
+    "Profile": "core.profile", "Ranking": "core.ranking", "Segments": "core.segments", "SeriesForecast": "core.series_forecast",
+    "TableModel": "pipeline.tables.tabular",
     "TimeToEvent": "core.forecast", "WhenbuyError": "core.errors", "backtest": "pipeline.judging.backtest",
     "check": "pipeline.verbs.checkup", "explain": "pipeline.explaining.explaining", "fit": "pipeline.learning.learn",
     "fit_table": "pipeline.tables.tabular", "open_log": "ingest.store", "read": "pipeline.verbs.init", "simulate": "ingest.simulate",

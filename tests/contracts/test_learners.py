@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ from whenbuy.questions import NextPurchase
 
 ANSWERS = ("purchase", "orders", "amount", "spend", "quantity", "redemption", "classes")
 BUYER = buyer()
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = 6_000
 """The most person-periods that a hazard learns from here."""
 BRIEF = Training(epochs=2)
@@ -73,6 +75,15 @@ def known():
 
 
 KNOWN = known()
+ELSEWHERE = {
+    "ranking": "tests/contracts/test_rankers.py",
+    "effect": "tests/unit/models/effect/test_learners.py",
+    "series": "tests/unit/models/series",
+    "segment": "tests/unit/models/segment",
+    "text": "tests/unit/models/text",
+    "price": "tests/unit/models/test_price.py",
+}
+"""Learners that do not learn from customers at cutoffs (from baskets, trials, series, texts), and where their promises are tested."""
 every = pytest.mark.parametrize("name", KNOWN)
 
 
@@ -85,8 +96,11 @@ def test_no_learner_escapes():
     for answer in ANSWERS:
         assert all(frugal(learner) in KNOWN.values() for learner in (*learners(answer, GRID), *floors(answer, GRID)))
         assert floors(answer, GRID) == learners(answer, GRID)[:1]
+    assert all((ROOT / place).exists() for place in ELSEWHERE.values())
     found = set()
     for place in pkgutil.walk_packages(whenbuy.models.__path__, "whenbuy.models."):
+        if place.name.split(".")[2] in ELSEWHERE:
+            continue
         module = importlib.import_module(place.name)
         found |= {
             kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == place.name and hasattr(kind, "fit")

@@ -9,8 +9,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/questions/table.md"])
+WITH_EXAMPLES = ("architecture", "questions/table", "demand", "nets", "plan", "recommend", "reviews", "segments", "stock", "uplift")
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_examples_of_a_document_run(name: str) -> None:
+    name = f"docs/{name}.md"
     code = "\n\n".join(re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL))
     assert code
     exec(compile(code, name, "exec"), {"__name__": "example"})

@@ -15,7 +15,7 @@ from whenbuy.cli.printing import answer, progress
 @AS_OF
 @click.option("--budget", type=click.FloatRange(0), default=None, metavar="MONEY", help="What may be spent (default: [budget] money).")
 @click.option("--hold-out", type=Share(ends=True), default=None, metavar="SHARE", help="Left alone by lot, to measure against, e.g. 10%.")
-@click.option("--explore", type=Share(ends=True), default=None, metavar="SHARE", help="Of the others: get an offer by lot, to learn from, e.g. 2%.")
+@click.option("--explore", type=Share(ends=True), default=None, metavar="SHARE", help="Of the others: get an offer by lot, e.g. 2%.")
 @click.option("--days", type=click.IntRange(1, 366), default=None, help="How many days ahead messages may go out (default: 14).")
 @click.option("--offers", type=Place(), default=None, metavar="FILE", help="A TOML file with further [offers.NAME] and [channels.NAME].")
 @click.option("--only", multiple=True, metavar="OFFER", help="Send this offer only; repeatable (default: all that are described).")

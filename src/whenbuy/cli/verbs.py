@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from whenbuy.cli.data import check, demo, init
+from whenbuy.cli.deciding import plan, result
+from whenbuy.cli.demand import forecast
 from whenbuy.cli.ingest import ingest
 from whenbuy.cli.judging import backtest, learning_curve, stress
 from whenbuy.cli.keys import keys
@@ -13,8 +15,12 @@ from whenbuy.cli.machine import completion, doctor
 from whenbuy.cli.models import models
 from whenbuy.cli.options import Verbs
 from whenbuy.cli.quarantine import quarantine
+from whenbuy.cli.recommending import recommend
+from whenbuy.cli.reviews import reviews
 from whenbuy.cli.runs import runs
+from whenbuy.cli.segmenting import paths, segment
 from whenbuy.cli.serve import serve
+from whenbuy.cli.stock import stock
 
 
 def _version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
@@ -45,7 +51,9 @@ def whenbuy() -> None:
 
 
 whenbuy.under("Begin", demo, init, check, quarantine)
-whenbuy.under("Learn and ask", fit, predict, explain, report, questions)
+whenbuy.under("Learn and ask", fit, predict, explain, segment, paths, reviews, report, questions)
+whenbuy.under("Act", recommend, plan, result)
+whenbuy.under("Stock", forecast, stock)
 whenbuy.under("Judge", backtest, stress, learning_curve)
 whenbuy.under("Run it live", ingest, serve, keys)
 whenbuy.under("Look after", models, runs, doctor, completion)

@@ -13,7 +13,7 @@ from whenbuy.core.arrays import Codes, Instants, Ints
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.log import Dictionary
 
-Entity = Literal["user", "item", "category", "shop"]
+Entity = Literal["user", "item", "category", "campaign", "shop"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

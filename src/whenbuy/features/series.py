@@ -1,23 +1,25 @@
-"""Series: what happened to each item or category, or in the whole shop, on each shop-local day."""
+"""Series: what happened to each item, category or campaign, or in the whole shop, on each shop-local day."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, MISSING, Bools, Codes, Ints
+from whenbuy.core.arrays import DAY, Bools, Codes
 from whenbuy.core.blocks import Series
-from whenbuy.core.errors import ColumnError, UsageError
+from whenbuy.core.errors import UsageError
 from whenbuy.core.history import History
 from whenbuy.core.keys import Entity, Keys
-from whenbuy.core.log import ORDERS, Dictionary, EventLog
+from whenbuy.core.log import Dictionary, EventLog
+from whenbuy.features.counted import counted, scale_of
 from whenbuy.features.local import offsets_at
 
-_COLUMNS: Final[dict[str, str]] = {"item": "item_id", "category": "category"}
+_COLUMNS: Final[dict[str, str]] = {"item": "item_id", "category": "category", "campaign": "offer_id"}
 _CHUNK: Final = 1 << 21
 """So many events are counted at once."""
 
@@ -32,12 +34,14 @@ class Daily:
     Parameters
     ----------
     kind
-        The kind of event that counts; any, for None.
+        The kind of event that counts, or several; any, for None.
     measures
-        What is counted or summed: ``events`` (lines), ``orders`` (first lines of orders: of use for the whole shop), or columns of numbers.
+        What is counted or summed: ``events`` (lines), ``orders`` (first lines of orders: of use for the whole shop), ``baskets`` (orders in
+        which the key was bought), ``sessions`` (those in which it was met; days of a user, where the log has none), ``units`` (the
+        quantity; 1 where it is not known, 0 where it is negative: what comes back is no demand), or columns of numbers.
     """
 
-    kind: str | None = "purchase"
+    kind: str | tuple[str, ...] | None = "purchase"
     measures: tuple[str, ...] = ("events",)
 
     def block(self, history: History, keys: Keys) -> Series:
@@ -61,7 +65,7 @@ class Daily:
         empty = pl.DataFrame(schema={"row": pl.Int64, "day": pl.Int64} | dict.fromkeys(self.measures, pl.Int64))
         table = pl.concat([empty, *(part.select(empty.columns) for part in found)]).sort("row", "day")
         offsets = np.searchsorted(table["row"].to_numpy(), np.arange(len(keys) + 1)).astype(np.int64)
-        values = np.stack([table[name].to_numpy() / _scale(history.log, name) for name in self.measures], axis=1)
+        values = np.stack([table[name].to_numpy() / scale_of(history.log, name) for name in self.measures], axis=1)
         return Series(offsets, table["day"].to_numpy(), self.measures, values, begin, end)
 
     def _as_of(self, history: History, entity: Entity, cutoff: int) -> tuple[int, int, pl.DataFrame]:
@@ -76,15 +80,17 @@ class Daily:
             code = _codes(log, entity, rows)[known]
             counts = (day < end) & (code >= 0)
             if self.kind is not None:
-                counts &= log.kind[rows][known] == log.code(self.kind)
-            columns = {name: _measured(log, name, rows)[known][counts] for name in self.measures}
+                kinds = (self.kind,) if isinstance(self.kind, str) else self.kind
+                counts &= np.isin(log.kind[rows][known], [log.code(kind) for kind in kinds if log.code(kind) >= 0])
+            kept = np.flatnonzero(known)[counts]
+            columns = {name: counted(log, name, rows, kept, code[counts], day[counts]) for name in self.measures}
             part = pl.DataFrame({"code": code[counts], "day": day[counts]} | columns)
             parts.append(_summed(part))
         return end if begin is None else begin, end, _summed(pl.concat(parts))
 
 
 def everything(history: History, entity: Entity, as_of: int | str | None = None) -> Keys:
-    """Return a key for each item or category that was known before a cutoff (the log's end, by default), or the one of the shop.
+    """Return a key for each item, category or campaign that was known before a cutoff (the log's end, by default), or the one of the shop.
 
     Raises
     ------
@@ -102,9 +108,11 @@ def everything(history: History, entity: Entity, as_of: int | str | None = None)
 
 
 def _known(log: EventLog, cutoff: int) -> Iterator[tuple[slice, Bools]]:
-    """Yield stretches of the log, and which of their rows were known before an instant."""
-    for first in range(0, len(log), _CHUNK):
-        rows = slice(first, first + _CHUNK)
+    """Yield stretches of the log that cut no user in two, and which of their rows were known before an instant."""
+    places = np.searchsorted(log.offsets, np.arange(0, log.offsets[-1], _CHUNK))
+    edges = np.unique(np.concatenate([log.offsets[places], np.arange(log.offsets[-1], len(log), _CHUNK), [len(log)]]))
+    for first, last in pairwise(edges.tolist()):
+        rows = slice(first, last)
         yield rows, log.known_at[rows] < cutoff
 
 
@@ -113,9 +121,11 @@ def _summed(part: pl.DataFrame) -> pl.DataFrame:
 
 
 def _names(log: EventLog, entity: Entity) -> Dictionary:
-    """Return the names of all items, of all categories, or of the one shop."""
+    """Return the names of all items, categories or campaigns, or of the one shop."""
     if entity == "user":
-        raise UsageError("Daily series of users were asked for.", "They are of items, of categories or of the shop.", "Ask for features.")
+        raise UsageError(
+            "Daily series of users were asked for.", "They are of items, categories, campaigns or the shop.", "Ask for features."
+        )
     if entity == "shop":
         return Dictionary.of(("shop",))
     column = log.columns.get(_COLUMNS[entity])
@@ -129,26 +139,9 @@ def _codes_of(log: EventLog, keys: Keys) -> Codes:
 
 
 def _codes(log: EventLog, entity: Entity, rows: slice) -> Codes:
-    """Return the item or category of each event, -1 for none; 0 for all where the shop is meant."""
+    """Return the item, category or campaign of each event, -1 for none; 0 for all where the shop is meant."""
     n = len(log.kind[rows])
     if entity == "shop":
         return np.zeros(n, np.int32)
     column = log.columns.get(_COLUMNS[entity])
     return np.full(n, -1, np.int32) if column is None else np.asarray(column.values[rows], np.int32)
-
-
-def _measured(log: EventLog, name: str, rows: slice) -> Ints:
-    """Return what each event adds."""
-    if name == "events" or (name == "orders" and ORDERS not in log.columns):
-        return np.ones(len(log.kind[rows]), np.int64)
-    if name == "orders":
-        heads: Ints = np.where(log.kind[rows] == log.code("purchase"), log.columns[ORDERS].values[rows], 1)
-        return heads
-    values = np.zeros(len(log.kind[rows]), np.int64) if name not in log.columns else log.columns[name].values[rows]
-    if name in log.columns and log.columns[name].dictionary is not None:
-        raise ColumnError(f"A series asks for the sum of {name!r}, which holds names.", "A sum needs numbers.", "Count events instead.")
-    return np.where(values == MISSING, 0, values)
-
-
-def _scale(log: EventLog, name: str) -> float:
-    return 1.0 if name in ("events", "orders") or name not in log.columns else float(log.columns[name].scale)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
+from whenbuy.pipeline.demand.series import Outcome
 from whenbuy.pipeline.learning.forecaster import Choice
 from whenbuy.pipeline.telling.evidence import Evidence
 
@@ -52,6 +53,8 @@ class Findings:
         Sentences on what cleaning and reading found.
     reasons
         By customer, why her chance is what it is, in a few words.
+    demand
+        What will be sold in the coming weeks; none where the log cannot say.
     tag
         A word to stand beside the shop's name, such as "demo data".
     """
@@ -65,6 +68,7 @@ class Findings:
     cleaning: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    demand: Outcome | None = None
     tag: str = ""
 
     @property

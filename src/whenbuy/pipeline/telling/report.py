@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from whenbuy.core.errors import AccessError
 from whenbuy.core.text import printable
-from whenbuy.pipeline.telling import habits, people, pictures, trust
+from whenbuy.pipeline.telling import demand, habits, people, pictures, trust
 from whenbuy.pipeline.telling.findings import Findings
 from whenbuy.pipeline.telling.words import Calendar, Name, count, days, percent
 
@@ -70,6 +70,7 @@ def _page(findings: Findings) -> dict[str, Any]:
         "style": Markup(_source("report.css")), "version": _version(), "shop": Name.of(findings.shop), "tag": findings.tag,
         "zone": history.clock.zone, "as_of": calendar.moment(findings.cutoff), "currency": findings.currency, "first": people.FIRST,
         "events": len(log), "known": len(log.users), "span": span,
+        "demand": None if findings.demand is None else demand.section(findings.demand),
         **_answers(findings, calendar), **_evidence(findings, calendar), **_learned(findings), **_data(findings),
     }  # fmt: skip
 

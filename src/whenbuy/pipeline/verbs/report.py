@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from whenbuy.clean import RULES
-from whenbuy.core.errors import WhenbuyError
+from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.demand.series import Outcome, forecast_series
 from whenbuy.pipeline.explaining.explaining import explain
 from whenbuy.pipeline.keeping import track
 from whenbuy.pipeline.keeping.registry import Registry
@@ -25,6 +27,9 @@ from whenbuy.pipeline.telling.result import Result
 from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.intake import FOUND, Say
 from whenbuy.pipeline.verbs.place import at, find_shop, stored
+
+DEMAND_DAYS: Final = 28
+"""How far the report looks ahead at demand."""
 
 
 def report(folder: Path | None, *, say: Say) -> Result:
@@ -39,6 +44,7 @@ def report(folder: Path | None, *, say: Say) -> Result:
     findings = Findings(
         settings.shop.name, settings.shop.currency, history, outlook, evidence, learned,
         cleaning=tuple(found.get("cleaning", ())), reading=tuple(found.get("reading", ())), reasons=reasons,
+        demand=None if outlook is None else _demand(history, say),
     )  # fmt: skip
     say("drawing")
     path = write(findings, shop.reports / "index.html")
@@ -65,6 +71,17 @@ def _answers(shop: Shop, history: History, say: Say) -> tuple[Outlook | None, Le
         Learned(forecaster.choices, forecaster.notes, facts | _origin(shop, registry, id)),
         _reasons(forecaster, history, outlook),
     )
+
+
+def _demand(history: History, say: Say) -> Outcome | None:
+    """Return what will be sold in the coming weeks, by category where there are several; none where the log cannot say."""
+    say("forecasting demand")
+    categories = history.log.columns.get("category")
+    several = categories is not None and categories.dictionary is not None and len(categories.dictionary) > 1
+    try:
+        return forecast_series(history, "category" if several else "shop", DEMAND_DAYS, "week")
+    except NotEnoughDataError:
+        return None
 
 
 def _reasons(forecaster: Forecaster, history: History, outlook: Outlook) -> Mapping[str, str]:

@@ -1,0 +1,264 @@
+"""The quality of demand forecasts: categories of Complete Journey and Ta-Feng by day and week, and a simulated shop; area `demand`.
+
+Forecasts of four weeks from three origins in the last eight weeks (8, 6 and 4 weeks before the end), each made from the log cut there.
+Series: categories that sold in nine of ten weeks and at least five units a week before the test, by the piece (at most twenty units a
+line: fuel is counted in other units), at most a hundred of them, evenly by size, so that the peers end in minutes. For each series the peer
+is the best of all models of the library statsforecast on two earlier origins (seasonal naive, where none can be fitted), fitted anew at
+every origin. Floors beside them would be chosen by luck and make the peer weaker. A row's value is the upper end of the 95 % interval of
+our error over the peer's, by the paired bootstrap over series: below 1 it is better beyond doubt.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.quality import stock
+from benchmarks.rows import Row, data_folder
+from whenbuy.core.arrays import DAY, Floats, Ints
+from whenbuy.core.history import History
+from whenbuy.core.log import ORDERS
+from whenbuy.core.panel import Panel
+from whenbuy.features import Daily
+from whenbuy.ingest.read import read
+from whenbuy.ingest.simulate import simulate
+from whenbuy.models.series.floors import SeasonalNaive
+from whenbuy.models.series.library import LIBRARY, Library
+from whenbuy.pipeline.demand.choose import truth
+from whenbuy.pipeline.demand.panels import panel
+from whenbuy.pipeline.demand.series import forecast_series, told_by_panel
+
+AREA = "demand"
+SERIES = 100
+"""So many series are compared with the library."""
+WEEKS = 4
+ORIGINS, EARLIER = (8, 6, 4), (16, 12)
+"""Weeks before the end from which is forecast, and on which the peer's model is chosen."""
+TOO_DEAR = {1: ("AutoARIMA",), 7: ()}
+"""AutoARIMA on a year of days takes two seconds per series and origin: it stands in the weekly rows alone."""
+ROUNDS = 2000
+
+
+def _rows(data: str) -> dict[str, Row]:
+    found = {}
+    for step in ("weekly", "daily"):
+        for score in ("mase", "wape"):
+            name = f"demand_{data}_{step}_{score}"
+            found[name] = Row(area=AREA, name=name, unit="× the peer's, upper 95 %", better="lower", target=1.0)
+        name = f"demand_{data}_{step}_cover"
+        found[name] = Row(area=AREA, name=name, unit="distance from .80", better="lower", target=0.03)
+    return found
+
+
+CJ, TAFENG = _rows("cj"), _rows("tafeng")
+SIM = Row(area=AREA, name="demand_sim_series_wape", unit="× the oracle's", better="lower")
+SECONDS = Row(area=AREA, name="demand_items_s", unit="CPU s", better="lower", target=360.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Errors per series: ours, the peer's and the seasonal naive one's (n), what scales them (n), what came (n), and coverage."""
+
+    ours: Floats
+    peer: Floats
+    floor: Floats
+    scale: Floats
+    size: Floats
+    cover: float
+    seconds: dict[str, float]
+
+
+def rows() -> Iterator[Row]:
+    yield from _scored(CJ, journey())
+    data = data_folder()
+    if data is None:
+        yield from (row.without("WHENBUY_DATA") for row in TAFENG.values())
+    else:
+        yield from _scored(TAFENG, ta_feng(data))
+    yield simulated()
+    yield items()
+    yield from stock.rows()
+
+
+def journey() -> History:
+    """Complete Journey."""
+    return read(layout="complete_journey").history
+
+
+def ta_feng(data: Path) -> History:
+    """Ta-Feng."""
+    names = {"user_id": "user_id", "time": "ts", "kind": "event", "unit_price": "price"}
+    return read(pl.read_parquet(data / "ta_feng" / "events.parquet"), columns=names, timezone="Asia/Taipei").history
+
+
+def _scored(blank: dict[str, Row], history: History) -> Iterator[Row]:
+    for step, word in (("week", "weekly"), ("day", "daily")):
+        told = trial(history, step)
+        wanted = {name.rsplit("_", 1)[1]: row for name, row in blank.items() if f"_{word}_" in name}
+        print(f"   {next(iter(wanted.values())).name}: {_seconds(told.seconds)}", file=sys.stderr)
+        for score, weight in (("mase", 1 / told.scale), ("wape", np.ones(len(told.scale)))):
+            total = len(told.scale) if score == "mase" else told.size.sum()
+            ours, peer, floor = (float((part * weight).sum() / total) for part in (told.ours, told.peer, told.floor))
+            low, high = interval(told.ours * weight, told.peer * weight)
+            note = (
+                f"{score} {ours:.4f}, the peer's {peer:.4f}, seasonal naive {floor:.4f}; ratio {ours / peer:.4f} ({low:.4f} to {high:.4f})"
+            )
+            yield wanted[score].got(high, floor=floor / peer, note=note)
+        yield wanted["cover"].got(abs(told.cover - 0.8), note=f"the 80 % intervals cover {told.cover:.1%}")
+
+
+def _seconds(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+
+
+def trial(history: History, step: str) -> Told:
+    """Our errors and the peer's."""
+    whole = panel(history, "category", step, ahead=WEEKS * 7)
+    unit = 1 if step == "week" else 7
+    horizon, end = WEEKS * unit, whole.steps
+    origins = np.array([end - weeks * unit for weeks in ORIGINS])
+    rows = eligible(history, whole, end - ORIGINS[0] * unit)
+    start, ours, covered = time.process_time(), [], []
+    came = truth(whole, origins, horizon)
+    for place, origin in enumerate(origins.tolist()):
+        cut = panel(
+            history, "category", step, int(history.clock.midnights(whole.start + np.array([origin * whole.step_days]))[0]), ahead=horizon
+        )
+        told, _ = told_by_panel(cut, horizon)
+        mine = _matched(whole, cut, rows)
+        ours.append(told.mean[mine])
+        y = came[rows, place]
+        inside = (y >= told.quantile(0.1)[mine]) & (y <= told.quantile(0.9)[mine])
+        covered.append(inside[np.isfinite(y)].mean())
+    seconds = {"ours, all series": time.process_time() - start}
+    some = np.linspace(0, len(rows) - 1, min(SERIES, len(rows))).astype(int)
+    theirs = peers(whole, rows[some], end, unit, horizon, seconds)
+    past = whole.values[rows[some], : origins[0]]
+    season = whole.season
+    scale = np.nanmean(np.abs(past[:, season:] - past[:, :-season]), axis=1)
+    truth_some = came[rows[some]]
+    naive = np.stack([whole.values[rows[some]][:, origin - season + np.arange(horizon) % season] for origin in origins], axis=1)
+    error = [_mean_error(np.asarray(part, np.float64), truth_some) for part in (np.stack(ours, axis=1)[some], theirs, np.nan_to_num(naive))]
+    return Told(*error, scale, np.nanmean(truth_some, axis=(1, 2)), float(np.mean(covered)), seconds)
+
+
+def eligible(history: History, whole: Panel, before: int) -> Ints:
+    """The rows that are compared, the largest first, by what was known before the test."""
+    values = np.nan_to_num(whole.values[:, :before])
+    weeks = values if whole.step_days == 7 else values[:, before % 7 :].reshape(len(values), -1, 7).sum(axis=2)
+    lines = Daily("purchase").block(history, whole.keys)
+    count = np.array([lines.values[lines.offsets[i] : lines.offsets[i + 1]].sum() for i in range(len(whole))])
+    pieces = np.nansum(whole.values, axis=1) <= 20 * np.maximum(count, 1)
+    rows = np.flatnonzero(((weeks > 0).mean(axis=1) >= 0.9) & (weeks.mean(axis=1) >= 5) & pieces)
+    return rows[np.argsort(-weeks[rows].sum(axis=1), kind="stable")]
+
+
+def peers(whole: Panel, rows: Ints, end: int, unit: int, horizon: int, seconds: dict[str, float]) -> Floats:
+    """What the library's best model of each series tells (n x o x h), chosen on earlier origins."""
+    names = [name for name in LIBRARY if name not in TOO_DEAR[whole.step_days]]
+    tried = [*(Library.of(name, whole.step_days) for name in names), SeasonalNaive()]
+    early = np.array([end - weeks * unit for weeks in EARLIER])
+    origins = np.array([end - weeks * unit for weeks in ORIGINS])
+    early = early[early >= 4 * unit]
+    best, chosen = np.full(len(rows), np.inf), np.zeros((len(rows), len(origins), horizon))
+    for family in tried:
+        start = time.process_time()
+        told = family.learn(whole, np.concatenate([early, origins]), horizon)(rows)
+        judged = _mean_error(told[:, : len(early)], truth(whole, early, horizon)[rows])
+        usable = np.isfinite(told).all(axis=(1, 2)) & (np.isinf(best) if isinstance(family, SeasonalNaive) else judged < best)
+        best[usable], chosen[usable] = judged[usable], told[usable][:, len(early) :]
+        seconds[family.name] = time.process_time() - start
+    return chosen
+
+
+def interval(ours: Floats, theirs: Floats) -> tuple[float, float]:
+    """The 95 % interval of the ratio of sums, by the bootstrap over series."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(ours), (ROUNDS, len(ours)))
+    low, high = np.quantile(ours[drawn].sum(axis=1) / theirs[drawn].sum(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _mean_error(told: Floats, came: Floats) -> Floats:
+    error = np.abs(told - came)
+    known = np.isfinite(error)
+    return np.asarray(np.where(known, error, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1), np.float64)
+
+
+def _matched(whole: Panel, cut: Panel, rows: Ints) -> Ints:
+    """The rows of the cut panel that are these rows of the whole one."""
+    place = np.full(len(whole.keys.names), -1)
+    place[cut.keys.code] = np.arange(len(cut))
+    return place[whole.keys.code[rows]]
+
+
+def simulated(users: int = 4000, days: int = 546, others: int = 4) -> Row:
+    """Orders by day of a simulated shop over the last two times four weeks, beside what the true laws expect.
+
+    The oracle adds the expected orders of every known customer under the true laws, and those of customers still to come, as the mean over
+    other shops of the same laws.
+    """
+    shop = simulate(users, days, 1)
+    history, wrong = shop.history, np.zeros(3)
+    whole = panel(history, "shop", measure="orders")
+    strangers = [simulate(users, days, seed).history for seed in range(100, 100 + others)]
+    total = 0.0
+    for back in (56, 28):
+        cutoff = history.end - back * DAY
+        known = shop.truth(history.keys(as_of=cutoff), np.arange(1.0, 29.0)).mean_count.sum(axis=0)
+        oracle = np.diff(known, prepend=0.0) + np.mean([_newcomers(one, back) for one in strangers], axis=0)
+        ours = forecast_series(history, "shop", 28, as_of=cutoff, measure="orders").forecast.mean[0]
+        at = whole.steps - back
+        came, naive = whole.values[0, at : at + 28], whole.values[0, at - 7 + np.arange(28) % 7]
+        wrong += [np.abs(part - came).sum() for part in (ours, oracle, naive)]
+        total += came.sum()
+    mine, best, floor = wrong / total
+    return SIM.got(
+        mine / best, floor=floor / best, note=f"orders by day: WAPE {mine:.4f}, the oracle's {best:.4f}, seasonal naive {floor:.4f}"
+    )
+
+
+def _newcomers(history: History, back: int) -> Floats:
+    """The orders on each of the 28 days from so many days before the end, of customers who first came then."""
+    log = history.log
+    cutoff = log.end - back * DAY
+    user = np.searchsorted(log.offsets, np.arange(len(log)), side="right") - 1
+    first = np.full(len(log.users) + 1, 2**62)
+    np.minimum.at(first, user, log.time)
+    bought = (log.kind == log.code("purchase")) & (first[user] >= cutoff) & (log.columns[ORDERS].values == 1)
+    day = (log.time[bought] - cutoff) // DAY
+    return np.bincount(day[day < 28], minlength=28)[:28].astype(float)
+
+
+def items(count: int = 10_000, days: int = 365) -> Row:
+    """The processor seconds of 10,000 items of a year of days, with intervals, after compilation; peak memory in the note."""
+    import resource
+
+    told_by_panel(_items(60, 120), 28)
+    made = _items(count, days)
+    start = time.process_time()
+    told_by_panel(made, 28)
+    seconds = time.process_time() - start
+    return SECONDS.got(
+        seconds,
+        note=f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB; two cores for three minutes are 360 s",
+    )
+
+
+def _items(count: int, days: int) -> Panel:
+    """Items that sell by chance: rates of a gamma law, weekdays, some of them new."""
+    from whenbuy.core.keys import Keys
+    from whenbuy.core.log import Dictionary
+    from whenbuy.pipeline.demand.panels import pool_of
+
+    rng = np.random.default_rng(0)
+    rate = rng.gamma(0.5, 4.0, count)[:, None] * np.array([1, 0.8, 0.9, 1, 1.2, 1.6, 0.6])[np.arange(days) % 7]
+    begins = np.maximum(rng.integers(-days, days, count), 0)
+    values = np.where(np.arange(days) >= begins[:, None], rng.poisson(rate), 0).astype(np.float32)
+    first = np.where((values > 0).any(axis=1), (values > 0).argmax(axis=1), days).astype(np.int64)
+    keys = Keys("item", np.arange(count, dtype=np.int32), np.full(count, 17_365 * DAY), Dictionary.of(map(str, range(count))))
+    return Panel(keys, "demand", 1, 17_365 - days, values, first, {}, np.zeros(count, np.int32), pool_of(values))

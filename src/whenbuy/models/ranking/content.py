@@ -1,0 +1,197 @@
+"""By what things are: more of the categories, brands and prices that she likes. It can name things that nobody has bought yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from whenbuy.core.arrays import DAY, Codes, Floats, Ints, Singles
+from whenbuy.core.errors import NotEnoughDataError, SettingsError
+from whenbuy.core.examples import Examples
+from whenbuy.core.kernel import kernel
+from whenbuy.core.ranking import Ranking, Shelf
+from whenbuy.models.ranking.best import write_best
+from whenbuy.models.ranking.reading import FIRST, age_days, answered, learned_from, require_first, seen_until, trails_of
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Things that share the attributes of those that she met.
+
+    Of each word (a category, a brand) the things most wanted, by how much of her trail is of it, less where the price is another than she
+    is used to.
+
+    Every thing is lent ``lent`` steps, so one that is new on the shelf is named beside the others of its kind.
+
+    Parameters
+    ----------
+    attributes
+        The attributes of the shelf that speak, where it has them.
+    halflife_days
+        A step counts half after so many days, hers and everybody's.
+    lent
+        How many steps each thing is lent.
+    price
+        How strongly another price holds back: the word for a thing is multiplied by exp(-price * |log of its price over hers|).
+    keep
+        How many things are kept for each word.
+    first
+        How many things a list has.
+    """
+
+    attributes: tuple[str, ...] = ("category", "brand")
+    halflife_days: float = 60.0
+    lent: float = 1.0
+    price: float = 0.5
+    keep: int = 200
+    first: int = FIRST
+
+    def __post_init__(self) -> None:
+        require_first(self.name, self.first)
+        if not self.attributes or not self.halflife_days > 0 or self.lent < 0 or self.price < 0 or self.keep < 1:
+            raise SettingsError(f"Things were to be chosen by {self}.", "An attribute, and no negative number.", "Change it.")
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+        return "content"
+
+    def fit(self, train: Examples, valid: Examples | None = None) -> ContentModel:
+        """Return the things of each word, the most wanted first.
+
+        Raises
+        ------
+        NotEnoughDataError
+            When nobody met anything, or the shelf tells no such attribute.
+        """
+        del valid
+        trails = learned_from(train, self.name)
+        moment = seen_until(trails)
+        shelf = trails.shelf
+        told = [name for name in self.attributes if name in shelf.attributes and (shelf.attributes[name] >= 0).any()]
+        if not told:
+            raise NotEnoughDataError(
+                f"The shelf tells nothing of {', '.join(self.attributes)}.", "Things are alike by what they are.", "Read that column too."
+            )
+        speed = np.log(2.0) / self.halflife_days
+        worth = trails.strength * np.exp(-age_days(trails, moment) * speed)
+        weight: Floats = np.bincount(trails.item, worth, len(shelf)).astype(np.float64) + self.lent
+        words = {name: _words(shelf.attributes[name], weight, len(shelf.words[name]), self.keep) for name in told}
+        return ContentModel(self, shelf, words, moment)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """The things of word w are ``item[offsets[w] : offsets[w + 1]]``, the most wanted first, with their share of all of the word."""
+
+    offsets: Ints
+    item: Codes
+    share: Singles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentModel:
+    """The things of each word, by attribute."""
+
+    settings: Content
+    shelf: Shelf
+    words: Mapping[str, Words]
+    known_until: int
+
+    @property
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+        return self.settings.name
+
+    def speak(self, examples: Examples) -> tuple[Codes, Floats]:
+        """Return the things of each key's own words (n x m each)."""
+        trails, settings = trails_of(examples, self.shelf), self.settings
+        days = np.maximum(np.repeat(trails.at, np.diff(trails.offsets)) - trails.time, 0) / DAY
+        worth = trails.strength.astype(np.float64) * np.exp(-days * np.log(2.0) / settings.halflife_days)
+        codes = np.stack([self.shelf.attributes[name] for name in self.words])
+        return of_her_words(trails.offsets, trails.item, worth, codes, *self._joined(), self._prices(), settings.price, settings.first)
+
+    def _joined(self) -> tuple[Ints, Ints, Codes, Singles]:
+        """Return where the words of each attribute begin among all, and the things of all words."""
+        parts = list(self.words.values())
+        shift = np.concatenate([[0], np.cumsum([len(part.offsets) - 1 for part in parts])]).astype(np.int64)
+        before = np.concatenate([[0], np.cumsum([len(part.item) for part in parts])]).astype(np.int64)
+        offsets = np.concatenate([*(part.offsets[:-1] + start for part, start in zip(parts, before, strict=False)), before[-1:]])
+        return shift, offsets, np.concatenate([part.item for part in parts]), np.concatenate([part.share for part in parts])
+
+    def _prices(self) -> Singles:
+        """Return the logarithm of each price (k), NaN where there is none."""
+        price = self.shelf.price if len(self.shelf.price) else np.zeros(len(self.shelf), np.float32)
+        return np.log(np.where(price > 0, price, np.nan)).astype(np.float32)
+
+    def predict(self, examples: Examples, *, in_sample: bool = False) -> Ranking:
+        """Return the ranking of each key."""
+        return answered(self, examples, self.settings.first, in_sample=in_sample)
+
+
+def _words(code: Codes, weight: Floats, words: int, keep: int) -> Words:
+    """Return the things of each word."""
+    item = np.flatnonzero(code >= 0)
+    item = item[np.lexsort((item, -weight[item], code[item]))]
+    total = np.bincount(code[item], weight[item], words)
+    begin = np.searchsorted(code[item], np.arange(words))
+    kept = np.arange(len(item)) - begin[code[item]] < keep
+    item = item[kept]
+    offsets = np.searchsorted(code[item], np.arange(words + 1)).astype(np.int64)
+    return Words(offsets, item.astype(np.int32), (weight[item] / np.maximum(total[code[item]], 1e-300)).astype(np.float32))
+
+
+@kernel
+def of_her_words(
+    offsets: Ints, item: Codes, worth: Floats, codes: Codes, shift: Ints, word_offsets: Ints, word_item: Codes, share: Singles,
+    price: Singles, hold: float, most: int,
+) -> tuple[Codes, Floats]:  # fmt: skip
+    """Return the things with the greatest sum over the words of her trail of (share of the word in it) * (share of the thing in the word).
+
+    ``codes`` (attributes x k) tells the word of each thing, ``shift`` where the words of an attribute begin among all.
+    """
+    n, things, words = len(offsets) - 1, codes.shape[1], len(word_offsets) - 1
+    found, out = np.empty((n, most), np.int32), np.empty((n, most))
+    score, touched = np.zeros(things), np.empty(things, np.int64)
+    liked, named = np.zeros(words), np.empty(words, np.int64)
+    for i in range(n):
+        part, weight = item[offsets[i] : offsets[i + 1]], worth[offsets[i] : offsets[i + 1]]
+        heard, usual = _taste(part, weight, codes, shift, price, liked, named)
+        count, total = 0, max(weight.sum(), 1e-300)
+        for word in named[:heard]:
+            for place in range(word_offsets[word], word_offsets[word + 1]):
+                thing, w = word_item[place], liked[word] / total * share[place]
+                if not np.isnan(usual) and not np.isnan(price[thing]):
+                    w *= np.exp(-hold * abs(price[thing] - usual))
+                if score[thing] == 0.0:
+                    touched[count] = thing
+                    count += 1
+                score[thing] += max(w, 1e-300)
+            liked[word] = 0.0
+        write_best(score, touched, count, found[i], out[i])
+    return found, out
+
+
+@kernel
+def _taste(item: Codes, worth: Floats, codes: Codes, shift: Ints, price: Singles, liked: Floats, named: Ints) -> tuple[int, float]:
+    """Write how much each word is liked; return how many words are, and the mean logarithm of the prices (NaN where none is known)."""
+    heard, logs, priced = 0, 0.0, 0.0
+    for step in range(len(item)):
+        thing = item[step]
+        if not np.isnan(price[thing]):
+            logs, priced = logs + worth[step] * price[thing], priced + worth[step]
+        for a in range(len(codes)):
+            if codes[a, thing] >= 0:
+                word = shift[a] + codes[a, thing]
+                if liked[word] == 0.0:
+                    named[heard] = word
+                    heard += 1
+                liked[word] += max(worth[step], 1e-300)
+    return heard, logs / priced if priced > 0 else np.nan
+
+
+TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Content, ContentModel, Words)}
+"""What a stored model of this file may be made of."""

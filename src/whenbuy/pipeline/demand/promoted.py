@@ -1,0 +1,101 @@
+"""What offers that run, or are announced, do to the demand of the whole shop: a factor per day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from whenbuy.core.arrays import DAY, Floats, Instants
+from whenbuy.core.profile import Profile
+from whenbuy.models.price import poisson
+
+EPISODES: Final = 3
+"""So many times an offer must have begun before anything is learned of offers."""
+_DAYS: Final = 400
+_NEVER: Final = 2**62
+_DISCOUNT: Final = "discount"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Promoted:
+    """How demand answers to running offers.
+
+    Parameters
+    ----------
+    effects
+        By how much the logarithm of demand rises with log(1 + offers running) and with the logarithm of what discounts leave (2).
+    usual
+        The mean factor of the days that were learned from: factors are told beside it.
+    """
+
+    effects: Floats
+    usual: float
+
+    def factors(self, signals: Floats) -> Floats:
+        """Return the factor of each day (days) from its signals (days x 2)."""
+        return np.asarray(np.exp(np.clip(signals @ self.effects, -2.0, 2.0)) / self.usual)
+
+
+NOTHING: Final = Promoted(np.zeros(2), 1.0)
+
+
+def signals(offers: Profile | None, cutoff: int, midnights: Instants) -> Floats:
+    """Return log(1 + offers running at noon) and the sum of log(1 - discount) of each day (days x 2), by what was known before a cutoff."""
+    out = np.zeros((len(midnights), 2))
+    if offers is None or "ends" not in offers.attributes:
+        return out
+    table = offers.table
+    known = table.filter(_instant("valid_from") < cutoff) if "valid_from" in table.columns else table
+    begins = "begins" if "begins" in table.columns else "valid_from" if "valid_from" in table.columns else None
+    start = np.zeros(len(known), np.int64) if begins is None else known.select(_instant(begins)).to_series().fill_null(0).to_numpy()
+    end = known.select(_instant("ends")).to_series().fill_null(_NEVER).to_numpy()
+    noon = np.asarray(midnights, np.int64) + DAY // 2
+    running = (start[None, :] <= noon[:, None]) & (noon[:, None] < end[None, :])
+    out[:, 0] = np.log1p(running.sum(axis=1))
+    if _DISCOUNT in known.columns and known[_DISCOUNT].dtype.is_numeric():
+        left = np.log1p(-np.clip(known[_DISCOUNT].cast(pl.Float64).fill_null(0.0).to_numpy(), 0.0, 0.95))
+        out[:, 1] = running @ left
+    return out
+
+
+def learn(units: Floats, signs: Floats, first_day: int) -> Promoted:
+    """Return what past offers did to the shop's units per day (days), beside weekdays and a trend that may bend every eight weeks.
+
+    A Poisson regression. The effects are drawn towards nothing by how little they stand out from chance: times max(0, 1 - p / W), W being
+    the Wald statistic of all p of them, robust to clusters of a week (James and Stein 1961, positive part).
+
+    Parameters
+    ----------
+    units
+        Of each day.
+    signs
+        What ran on each day (days x 2), as ``signals`` has it.
+    first_day
+        The first day, since 1970-01-01.
+    """
+    units, signs = units[-_DAYS:], signs[-_DAYS:]
+    began = int(((signs[1:, 0] > 0) & (signs[:-1, 0] == 0)).sum())
+    if began < EPISODES or units.sum() < len(units):
+        return NOTHING
+    t = np.arange(len(units), dtype=float)
+    weekday = ((first_day + t[:, None].astype(np.int64)) % 7 == np.arange(6)).astype(float)
+    bends = np.maximum(t[:, None] - np.arange(0, len(t) - 28, 56), 0.0) / 56
+    used = np.flatnonzero(np.ptp(signs, axis=0) > 0)
+    design = np.column_stack([np.ones(len(t)), weekday, bends, signs[:, used]])
+    beta, information = poisson(design, units)
+    score = design * (units - np.exp(design @ beta))[:, None]
+    summed = np.stack([np.bincount(t.astype(np.int64) // 7, part) for part in score.T], axis=1)
+    inverse = np.linalg.pinv(information)
+    spread = (inverse @ (summed.T @ summed) @ inverse)[-len(used) :, -len(used) :]
+    own = beta[-len(used) :]
+    wald = float(own @ np.linalg.pinv(spread) @ own)
+    effects = np.zeros(2)
+    effects[used] = own * max(0.0, 1 - len(used) / wald) if wald > 0 else 0.0
+    return Promoted(effects, float(np.exp(signs @ effects).mean()))
+
+
+def _instant(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Datetime("us")).cast(pl.Int64)

@@ -1,0 +1,326 @@
+"""One demand forecast out of two views, the series' own and the customers', which adds up over item → category → shop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from whenbuy.core.arrays import DAY, Floats, Instants, Ints
+from whenbuy.core.errors import NotFoundError, UsageError
+from whenbuy.core.history import History
+from whenbuy.core.keys import Entity
+from whenbuy.core.panel import Panel
+from whenbuy.core.series_forecast import LEVELS, SeriesForecast
+from whenbuy.models.series.agreement import Agreed, View, agree
+from whenbuy.models.series.bands import bands
+from whenbuy.models.series.reconciliation import rounded
+from whenbuy.pipeline.demand.bottom_up import (
+    GROUPS,
+    MEMORIES,
+    BottomUp,
+    Lines,
+    Memory,
+    Spoken,
+    bottom_up,
+    class_units,
+    day_shares,
+    level_cutoffs,
+    listen,
+)  # fmt: skip
+from whenbuy.pipeline.demand.choose import origins_of, truth
+from whenbuy.pipeline.demand.nodes import Nodes
+from whenbuy.pipeline.demand.panels import STEPS, Closed, Step
+from whenbuy.pipeline.demand.promoted import learn, signals
+from whenbuy.pipeline.demand.series import roll
+from whenbuy.pipeline.learning.forecaster import Forecaster
+
+SERIES: Final = "series"
+NO_DAYS: Final = Closed()
+"""A shop that is never closed and keeps no holidays."""
+Roll = Callable[[Panel, Ints, int], tuple[Floats, tuple[str, ...]]]
+"""From a panel, origins (the last of them its end) and a number of steps to forecasts (n x o x h) and the models' names (n)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Demand:
+    """The demand of a shop: one forecast per level that adds up to the level above.
+
+    Parameters
+    ----------
+    levels
+        The forecast by entity: ``shop``, and where asked for ``category`` and ``item``.
+    nodes
+        The tree; its nodes are the series of the levels one after the other.
+    views
+        What each view says.
+    agreed
+        How they were joined.
+    units
+        Whole units that add up (m x h).
+    groups
+        The share of each group of customers (see ``GROUPS``) in each node and step (groups x m x h); none where no model spoke for them.
+    scores
+        One row per level and forecast: its error in the backtest.
+    notes
+        What the reader should know, in sentences.
+    """
+
+    levels: Mapping[Entity, SeriesForecast]
+    nodes: Nodes
+    views: tuple[View, ...]
+    agreed: Agreed
+    units: Ints
+    groups: Floats | None
+    scores: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def of(self, entity: Entity) -> SeriesForecast:
+        """Return the forecast of one level.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such level.
+        """
+        if entity not in self.levels:
+            raise NotFoundError(f"There is no forecast of each {entity}.", f"There are: {', '.join(self.levels)}.", "Ask for one of these.")
+        return self.levels[entity]
+
+    def frame(self, entity: Entity) -> pl.DataFrame:
+        """Return the forecast of one level with ``units``: whole ones that add up."""
+        told = self.of(entity)
+        return told.frame().with_columns(units=pl.Series(self.units[self.nodes.rows[entity]].ravel()))
+
+
+def demand(
+    history: History,
+    forecaster: Forecaster | None,
+    entity: Entity = "category",
+    horizon_days: int = 28,
+    step: Step = "week",
+    as_of: int | str | None = None,
+    *,
+    rolled: Roll = roll,
+    days: Closed = NO_DAYS,
+    origins: int = 10,
+    spoken: dict[int, Spoken] | None = None,
+) -> Demand:
+    """Return the demand of the shop and of each category or item.
+
+    Both views are told from the same earlier origins, a week apart, and joined by what each got wrong there; the intervals are those that
+    the joined forecast would have needed there.
+
+    Parameters
+    ----------
+    history
+        The shop's log.
+    forecaster
+        What was learned of the customers; None where the series shall speak alone.
+    entity
+        "shop", "category" or "item".
+    horizon_days
+        How far ahead; made whole weeks where the step is a week.
+    step
+        "day" or "week".
+    as_of
+        The cutoff; the log's end by default.
+    rolled
+        How the series are forecast.
+    days
+        The shop's closed days and holidays.
+    origins
+        So many earlier origins at most.
+    spoken
+        What the curves said as of other cutoffs, where that is known already; what is asked anew is added.
+
+    Raises
+    ------
+    UsageError
+        When the horizon has no day, or the entity is another one.
+    NotEnoughDataError
+        When not one whole step is known.
+    """
+    if horizon_days < 1 or entity not in ("shop", "category", "item"):
+        raise UsageError(
+            f"The demand of each {entity} over {horizon_days} days was asked for.",
+            "It is told for items, categories or the shop, over at least one day.", "Ask for that.",
+        )  # fmt: skip
+    horizon = -(-horizon_days // STEPS[step])
+    nodes = Nodes.of(history, entity, step, as_of, horizon, days)
+    shop = nodes.panels["shop"]
+    places = origins_of(shop)[:-1][-origins:]
+    came = np.concatenate([truth(part, places, horizon) for part in nodes.panels.values()]).astype(np.float64)
+    told, models = _series(nodes, places, horizon, rolled)
+    views, below = [View(SERIES, told[:, :-1], told[:, -1])], None
+    if forecaster is not None:
+        heard, below = _people(history, forecaster, entity, nodes, places, horizon, {} if spoken is None else spoken)
+        views += heard
+    agreed = (
+        agree(views, came, nodes.tree, -(-horizon // shop.season))
+        if len(places)
+        else Agreed(told[:, :-1], nodes.tree.add_up(told[nodes.tree.leaves, -1]), "sums")
+    )
+    levels = {name: _level(nodes, name, agreed, came, models, len(views)) for name in nodes.panels}
+    units = rounded(agreed.ahead, nodes.tree)
+    scores = _scores(nodes, [*views, View("agreed", agreed.told, agreed.ahead)], came)
+    return Demand(levels, nodes, tuple(views), agreed, units, below, scores, _notes(agreed))
+
+
+def _series(nodes: Nodes, places: Ints, horizon: int, roll: Roll) -> tuple[Floats, tuple[str, ...]]:
+    """Return what the series' own models say from each origin and now (m x (o + 1) x h), and their names."""
+    parts = [roll(part, np.append(places, part.steps), horizon) for part in nodes.panels.values()]
+    told = np.concatenate([np.nan_to_num(np.asarray(part[0], np.float64)) for part in parts])
+    return np.maximum(told, 0.0), tuple(name for part in parts for name in part[1])
+
+
+def _people(
+    history: History, forecaster: Forecaster, entity: Entity, nodes: Nodes, places: Ints, horizon: int, spoken: dict[int, Spoken]
+) -> tuple[list[View], Floats]:
+    """Return what the customers' curves say, and what of it each group is (groups x m x h)."""
+    shop = nodes.panels["shop"]
+    weeks = -(-horizon * shop.step_days // 7)
+    cutoffs = _instants(history, shop, places).tolist()
+    lines, classes = Lines.of(history, entity), _class_lines(history, entity)
+    wanted = sorted({one for cutoff in cutoffs for one in (*level_cutoffs(cutoff), cutoff)})
+    heard = {cutoff for cutoff, said in spoken.items() if said.orders.shape[1] == weeks}
+    new = [cutoff for cutoff in wanted if cutoff not in heard and cutoff > _first(lines)]
+    spoken |= listen(forecaster, history, lines, new, weeks)
+    local = history.clock.days(lines.time)
+    offers = {cutoff: _offer_factors(history, lines, local, cutoff, weeks) for cutoff in wanted if cutoff in spoken}
+    shut = forecaster.closed
+    moved = {one: spoken[one].times(_weekly(factors, history, lines, one, shut)) for one, factors in offers.items()}
+    views, groups = [], np.zeros((len(GROUPS), len(nodes.tree), horizon))
+    for memory in MEMORIES:
+        told, now = np.zeros((len(nodes.tree), len(cutoffs), horizon)), np.zeros_like(groups)
+        for place, cutoff in enumerate(cutoffs):
+            if cutoff in spoken:
+                below = bottom_up(moved, lines, cutoff, offers[cutoff], memory, closed=shut, offset=_offset(history, cutoff))
+                below = _classed(below, moved, classes, lines, cutoff, entity, memory) if memory.classes else below
+                now = _by_node(below, shop.step_days, horizon, nodes)
+                told[:, place] = now.sum(axis=0)
+        views.append(View(memory.name, told[:, :-1], told[:, -1]))
+        groups = groups + now / len(MEMORIES)
+    return views, groups
+
+
+def _offer_factors(history: History, lines: Lines, local: Ints, cutoff: int, weeks: int) -> Floats:
+    """Return by how much offers that run or are announced raise each of the days to come above the usual (7 w)."""
+    if history.offers is None:
+        return np.ones(7 * weeks)
+    start, end = int(local.min(initial=2**40)), int(history.clock.days(np.array([cutoff]))[0])
+    known = (lines.known_at < cutoff) & (local < end)
+    units = np.bincount(local[known] - start, lines.units[known], minlength=max(end - start, 0))
+    signs = signals(history.offers, cutoff, history.clock.midnights(np.arange(start, end + 7 * weeks, dtype=np.int64)))
+    return learn(units.astype(np.float64), signs[: end - start], start).factors(signs[end - start :])
+
+
+def _first(lines: Lines) -> int:
+    return int(lines.known_at.min(initial=2**62))
+
+
+def _instants(history: History, shop: Panel, places: Ints) -> Instants:
+    """Return the midnights of the origins, and the cutoff itself."""
+    midnights = history.clock.midnights(shop.start + places * shop.step_days) if len(places) else np.empty(0, np.int64)
+    return np.append(midnights, shop.keys.cutoff[0])
+
+
+def _class_lines(history: History, entity: Entity) -> Lines | None:
+    """Return the lines by category, where the log has categories."""
+    return Lines.of(history, "category") if entity != "shop" and "category" in history.log.columns else None
+
+
+def _classed(
+    below: BottomUp, spoken: Mapping[int, Spoken], classes: Lines | None, lines: Lines, cutoff: int, entity: Entity, memory: Memory,
+) -> BottomUp:  # fmt: skip
+    """Return the demand with what the model of the classes says of them: their items keep their shares of the class."""
+    if classes is None or not spoken[cutoff].classes:
+        return below
+    told = class_units(spoken, classes, cutoff, memory)
+    code = classes.names.codes(spoken[cutoff].classes).astype(np.int64)
+    units = below.units.copy()
+    members = {} if entity == "category" else _members(classes.before(cutoff), lines.before(cutoff), code)
+    for place, one in enumerate(code.tolist()):
+        if not np.isfinite(told[:, place]).all():
+            continue
+        leaves = np.array([one]) if entity == "category" else members[one]
+        mine = units[: len(told), leaves]
+        sums = mine.sum(axis=(0, 1))
+        total = told[:, place].sum(axis=0)
+        units[: len(told), leaves] = mine * np.divide(total, sums, out=np.ones(len(sums)), where=sums > 0)
+    return replace(below, units=units)
+
+
+def _weekly(factors: Floats, history: History, lines: Lines, cutoff: int, closed: tuple[int, ...]) -> Floats:
+    """Return the factor of each week (w) from those of its days (7 w), weighed by the share of a week's units on each."""
+    table = factors.reshape(-1, 7)
+    return np.asarray((table * day_shares(lines.before(cutoff), cutoff, len(table), closed, _offset(history, cutoff))).sum(axis=1))
+
+
+def _offset(history: History, cutoff: int) -> int:
+    """Return by how much local time is ahead of UTC at a midnight."""
+    return int(history.clock.days(np.array([cutoff]))[0]) * DAY - cutoff
+
+
+def _members(classes: Lines, lines: Lines, codes: Ints) -> dict[int, Ints]:
+    """Return the items that were sold last in each of some categories."""
+    last = np.full(lines.leaves, -1)
+    order = np.argsort(lines.known_at, kind="stable")
+    last[lines.leaf[order]] = classes.leaf[order]
+    last[-1] = -1
+    return {int(code): np.flatnonzero(last == code) for code in codes.tolist()}
+
+
+def _by_node(below: BottomUp, step_days: int, horizon: int, nodes: Nodes) -> Floats:
+    """Return expected units by group, node and step (groups x m x h)."""
+    steps = below.steps(step_days, horizon)
+    if len(nodes.tree) == 1:
+        return np.asarray(steps.sum(axis=1, keepdims=True))
+    leaves = np.where((nodes.leaf >= 0)[None, :, None], steps[:, nodes.leaf], 0.0)
+    leaves[:, -1] = np.maximum(steps.sum(axis=1) - leaves[:, :-1].sum(axis=1), 0.0)
+    return np.stack([nodes.tree.add_up(part) for part in leaves])
+
+
+def _level(nodes: Nodes, name: Entity, agreed: Agreed, came: Floats, models: tuple[str, ...], views: int) -> SeriesForecast:
+    """Return the forecast of one level with the intervals that it would have needed in the backtest."""
+    rows, part, levels = nodes.rows[name], nodes.panels[name], np.array(LEVELS)
+    ahead, all_rows = agreed.ahead[rows], np.arange(len(part))
+    made = bands(agreed.told[rows].astype(np.float32), came[rows].astype(np.float32), ahead, all_rows, levels)
+    names = tuple(f"{one} + customers" if views > 1 else one for one in models[rows])
+    return SeriesForecast(
+        part.keys, part.step_days, part.end, ahead, levels, made.quantiles, names, part.first >= part.steps, "demand", made.sums,
+        part.values[:, -8 * part.season :].astype(np.float64),
+    )  # fmt: skip
+
+
+def _scores(nodes: Nodes, views: list[View], came: Floats) -> pl.DataFrame:
+    """Return the error of each view at each level in the backtest: ``wape``, and ``mase`` scaled by the seasonal naive errors before it."""
+    found = []
+    for name, rows in nodes.rows.items():
+        part = nodes.panels[name]
+        season = part.season
+        past = part.values[:, : max(part.steps - came.shape[1] * season, season + 1)].astype(np.float64)
+        scale = np.nanmean(np.abs(past[:, season:] - past[:, :-season]), axis=1) if past.shape[1] > season else np.zeros(len(part))
+        for view in views:
+            error = np.abs(came[rows] - view.told[rows])
+            each = np.array([row[np.isfinite(row)].mean() if np.isfinite(row).any() else np.nan for row in error])
+            truth = np.nansum(np.abs(came[rows]))
+            wape = float(np.nansum(error) / truth) if truth > 0 else None
+            scaled = each[(scale > 0) & np.isfinite(each)] / scale[(scale > 0) & np.isfinite(each)]
+            found.append((name, view.name, wape, float(scaled.mean()) if len(scaled) else None, len(part)))
+    return pl.DataFrame(found, ["level", "view", "wape", "mase", "series"], orient="row")
+
+
+def _notes(agreed: Agreed) -> tuple[str, ...]:
+    ways = {
+        "covariances": "The views are weighed by the covariances of their errors.",
+        "variances": "The views are weighed by how wrong each was.",
+        "shared weights": "The views are weighed by how wrong they were at each level.",
+        "mean": "The views count alike.",
+        "sums": "The log is too short to compare views: categories add up to the shop.",
+    }
+    kept = f" The total is that of the {agreed.guarded}, which was better in the backtest." if agreed.guarded else ""
+    return (ways[agreed.way] + kept,)

@@ -1,0 +1,1 @@
+"""Recommending: which things to show to whom, and why."""

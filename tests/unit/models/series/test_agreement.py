@@ -1,0 +1,75 @@
+"""How views are joined: no worse than the better one, and never by what an origin itself told."""
+
+import numpy as np
+import pytest
+
+from whenbuy.core.errors import WhenbuyError
+from whenbuy.models.series.agreement import WORSE, View, agree
+from whenbuy.models.series.reconciliation import Tree
+
+TREE = Tree(np.array([-1, 0, 0, 0]))
+
+
+def case(seed, *errors, origins=10, horizon=4, tree=TREE):
+    """Views with stated errors of a demand around 100, 300 and 600."""
+    rng = np.random.default_rng(seed)
+    truth = tree.add_up(rng.poisson(np.array([100, 300, 600])[:, None, None], (3, origins + 1, horizon)).astype(float))
+    views = []
+    for name, error in enumerate(errors):
+        told = np.maximum(truth + rng.normal(0, error, truth.shape) * np.sqrt(truth), 0)
+        views.append(View(str(name), told[:, :-1], told[:, -1]))
+    return views, truth[:, :-1], truth[:, -1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_joined_forecast_adds_up_and_its_total_is_hardly_worse_than_the_best(seed):
+    views, came, _ = case(seed, 1.0, 2.0)
+    found = agree(views, came, TREE, 4)
+    for told in (found.ahead, found.told.reshape(4, -1)):
+        assert np.abs(TREE.add_up(told[TREE.leaves]) - told).max() < 1e-6
+    best = min(np.abs(came[0] - view.told[0]).mean() for view in views)
+    assert np.abs(came[0] - found.told[0]).mean() <= (1 + WORSE) * best + 1e-6
+
+
+def test_two_good_views_are_better_than_each():
+    wins = 0
+    for seed in range(8):
+        views, came, truth = case(seed, 1.5, 1.5, origins=12)
+        found = agree(views, came, TREE)
+        alone = min(np.abs(truth - view.ahead)[1:].sum() for view in views)
+        wins += np.abs(truth - found.ahead)[1:].sum() < alone
+    assert wins >= 5
+
+
+def test_a_useless_view_is_hardly_heard():
+    views, came, truth = case(3, 0.5, 30.0)
+    found = agree(views, came, TREE)
+    assert np.abs(truth - found.ahead).sum() < 1.6 * np.abs(truth - views[0].ahead).sum() + 1e-9
+
+
+def test_what_came_at_an_origin_does_not_move_what_was_agreed_there():
+    views, came, _ = case(5, 1.0, 1.0)
+    changed = came.copy()
+    changed[:, 4] *= 3
+    first, second = agree(views, came, TREE), agree(views, changed, TREE)
+    if first.way == second.way and not (first.guarded or second.guarded):
+        assert np.array_equal(first.told[:, 4], second.told[:, 4])
+    else:
+        pytest.fail("the way changed, so nothing was tested")
+
+
+def test_unknown_steps_and_short_backtests_are_carried():
+    views, came, _ = case(6, 1.0, 2.0)
+    came[:, -1, 2:] = np.nan
+    assert np.isfinite(agree(views, came, TREE, 4).ahead).all()
+    short = [View(view.name, view.told[:, :1], view.ahead) for view in views]
+    assert np.isfinite(agree(short, came[:, :1], TREE, 4).told).all()
+    assert np.isfinite(agree(short, np.full_like(came[:, :1], np.nan), TREE).ahead).all()
+
+
+def test_views_of_different_shapes_are_refused():
+    views, came, _ = case(7, 1.0)
+    with pytest.raises(WhenbuyError):
+        agree(views, came[:, :2], TREE)
+    with pytest.raises(WhenbuyError):
+        agree([], came, TREE)
