@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.unit.models.trees.planted import slow_shapley
 from whenbuy.models.trees import Forest
+from whenbuy.models.trees.binned import BINS
 
 
 def sample(n=3000, columns=8, seed=0):
@@ -23,7 +24,7 @@ def test_a_forest_of_means_is_lightgbms_to_the_bit():
     settings = Forest("l2", trees=40, leaves=40, min_leaf=5, feature_fraction=0.5, row_fraction=0.7, seed=3)
     options = {"objective": "regression", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.7, "feature_fraction_bynode": 0.5}
     options |= {"num_leaves": 40, "min_data_in_leaf": 5, "min_sum_hessian_in_leaf": 0.0, "seed": 3}
-    options |= {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
+    options |= {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True, "max_bin": BINS}
     trained = lightgbm.train(options, lightgbm.Dataset(values[:2000], target[:2000], params=options), 40)
     grown = settings.grow(values[:2000], target[:2000])
     assert np.array_equal(grown.raw(values[2000:]), trained.predict(values[2000:]))

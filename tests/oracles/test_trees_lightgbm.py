@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from whenbuy.models.trees import Boosting, Trees
+from whenbuy.models.trees.binned import BINS
 from whenbuy.models.trees.lightgbm_text import read_text
 
 OBJECTIVES = {
@@ -15,7 +16,7 @@ OBJECTIVES = {
     "regression_l1": "identity",
     "quantile": "identity",
 }
-QUIET = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
+QUIET = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True, "max_bin": BINS}
 
 
 def sample(seed, n=1500, columns=6):

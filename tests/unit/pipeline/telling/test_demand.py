@@ -17,7 +17,7 @@ def test_the_section_says_what_is_expected_and_how_the_models_did():
     page = world.from_string('{% from "report_demand.html.jinja" import demand_section %}{{ demand_section(demand) }}').render(demand=told)
     assert "<b>x" not in page
     assert "&lt;b&gt;x" in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 6
     assert "seasonal naive" in page
     assert told["series"] == 7
     assert told["peaks"]
