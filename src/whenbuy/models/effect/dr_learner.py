@@ -8,52 +8,23 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Floats
-from whenbuy.core.examples import Examples
-from whenbuy.models.effect.learned import EffectTrees, UpliftModel, learned
-from whenbuy.models.effect.trial import GROW, Trial, contrast, out_of_fold
+from whenbuy.models.effect.learned import EffectTrees, MetaLearner
+from whenbuy.models.effect.trial import Trial, contrast, out_of_fold
 from whenbuy.models.trees.boosting import Boosting
 
 
 @dataclass(frozen=True, slots=True)
-class DRLearner:
+class DRLearner(MetaLearner):
     """The doubly robust learner (Kennedy 2023, "Towards optimal doubly robust estimation of heterogeneous causal effects", s. 3).
 
     Models of the outcome are made out of fold; the pseudo-outcome mu_a - mu_0 + (y - mu_A) (1[A = a] / e_a - 1[A = 0] / e_0) is regressed
     on the features. Its tails, where a propensity is small, are drawn in to five deviations.
-
-    Parameters
-    ----------
-    outcome, horizon_days
-        The label that is learned, and the length over which it was counted.
-    grow
-        How the trees are grown; the objective follows the outcome.
-    halves
-        On how many random halves of the customers it is learned again, for the intervals.
-    seed
-        Draws the halves.
     """
-
-    outcome: str = "orders"
-    horizon_days: float = 28.0
-    grow: Boosting = GROW
-    halves: int = 8
-    seed: int = 0
 
     @property
     def name(self) -> str:
         """The name under which reports speak of it."""
         return "uplift dr"
-
-    def fit(self, train: Examples, valid: Examples | None = None) -> UpliftModel:
-        """Return the effects that the examples teach; ``valid`` is not needed.
-
-        Raises
-        ------
-        NotEnoughDataError
-            When an arm has too few customers, or all outcomes are the same.
-        """
-        del valid
-        return learned(self, train)
 
     def grown(self, trial: Trial) -> EffectTrees:
         """Return the effect that a trial teaches."""

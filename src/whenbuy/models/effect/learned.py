@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -12,8 +13,9 @@ from whenbuy.core.effect import Effect
 from whenbuy.core.examples import Examples
 from whenbuy.core.learner import refuse_leak
 from whenbuy.models.boosted_curve import read_columns
-from whenbuy.models.effect.trial import Trial, contrast
+from whenbuy.models.effect.trial import GROW, Trial, contrast
 from whenbuy.models.trees.arrays import Trees
+from whenbuy.models.trees.boosting import Boosting
 
 Z80: Final = 1.2815515655446004
 """The normal quantile between whose two signs 80 % lie."""
@@ -51,6 +53,49 @@ class Grower(Protocol):
 
     def grown(self, trial: Trial) -> Uplift:
         """Return the effect that a trial teaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetaLearner(ABC):
+    """The settings that all ways to learn an effect from a trial share, and how they fit.
+
+    Parameters
+    ----------
+    outcome, horizon_days
+        The label that is learned, and the length over which it was counted.
+    grow
+        How the trees of the outcome are grown; the objective follows the outcome.
+    halves
+        On how many random halves of the customers it is learned again, for the intervals.
+    seed
+        Draws the halves.
+    """
+
+    outcome: str = "orders"
+    horizon_days: float = 28.0
+    grow: Boosting = GROW
+    halves: int = 8
+    seed: int = 0
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name under which reports speak of it."""
+
+    @abstractmethod
+    def grown(self, trial: Trial) -> Uplift:
+        """Return the effect that a trial teaches."""
+
+    def fit(self, train: Examples, valid: Examples | None = None) -> UpliftModel:
+        """Return the effects that the examples teach; ``valid`` is not needed.
+
+        Raises
+        ------
+        NotEnoughDataError
+            When an arm has too few customers, or all outcomes are the same.
+        """
+        del valid
+        return learned(self, train)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,49 +7,18 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.examples import Examples
-from whenbuy.models.effect.learned import ArmTrees, UpliftModel, arm_columns, learned
-from whenbuy.models.effect.trial import GROW, Trial, outcome_trees
-from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.effect.learned import ArmTrees, MetaLearner, arm_columns
+from whenbuy.models.effect.trial import Trial, outcome_trees
 
 
 @dataclass(frozen=True, slots=True)
-class SLearner:
-    """One model for all arms (Künzel et al. 2019, "Metalearners", s. 2): steady where effects are small, and drawn towards none.
-
-    Parameters
-    ----------
-    outcome, horizon_days
-        The label that is learned, and the length over which it was counted.
-    grow
-        How the trees are grown; the objective follows the outcome.
-    halves
-        On how many random halves of the customers it is learned again, for the intervals.
-    seed
-        Draws the halves.
-    """
-
-    outcome: str = "orders"
-    horizon_days: float = 28.0
-    grow: Boosting = GROW
-    halves: int = 8
-    seed: int = 0
+class SLearner(MetaLearner):
+    """One model for all arms (Künzel et al. 2019, "Metalearners", s. 2): steady where effects are small, and drawn towards none."""
 
     @property
     def name(self) -> str:
         """The name under which reports speak of it."""
         return "uplift s"
-
-    def fit(self, train: Examples, valid: Examples | None = None) -> UpliftModel:
-        """Return the effects that the examples teach; ``valid`` is not needed.
-
-        Raises
-        ------
-        NotEnoughDataError
-            When an arm has too few customers, or all outcomes are the same.
-        """
-        del valid
-        return learned(self, train)
 
     def grown(self, trial: Trial) -> ArmTrees:
         """Return the effect that a trial teaches."""

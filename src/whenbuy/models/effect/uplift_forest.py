@@ -8,16 +8,14 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Bools, Floats, Ints, Singles
-from whenbuy.core.examples import Examples
-from whenbuy.models.effect.learned import EffectTrees, UpliftModel, learned
-from whenbuy.models.effect.trial import GROW, Trial, contrast, out_of_fold
+from whenbuy.models.effect.learned import EffectTrees, MetaLearner
+from whenbuy.models.effect.trial import Trial, contrast, out_of_fold
 from whenbuy.models.trees.arrays import Trees
-from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
 
 
 @dataclass(frozen=True, slots=True)
-class UpliftForest:
+class UpliftForest(MetaLearner):
     """A forest of honest trees (Wager and Athey 2018, "Estimation and inference of heterogeneous treatment effects using random forests").
 
     In each round a random half of the customers chooses the splits: the trees reduce the variance of (y - m(x)) (1[A = a] / e_a -
@@ -26,46 +24,23 @@ class UpliftForest:
 
     Parameters
     ----------
-    outcome, horizon_days
-        The label that is learned, and the length over which it was counted.
     forest
         How the trees of one round are grown.
     rounds
         How many random halves.
     prior
         Customers of each arm with the whole half's effect that a leaf is given beside its own.
-    grow
-        How the forecast of the outcome is grown.
-    halves
-        On how many random halves of the customers it is learned again, for the intervals.
-    seed
-        Draws the halves.
     """
 
-    outcome: str = "orders"
-    horizon_days: float = 28.0
     forest: Forest = Forest("l2", trees=25, leaves=24, min_leaf=80, feature_fraction=0.5, row_fraction=0.7)
     rounds: int = 4
     prior: float = 30.0
-    grow: Boosting = GROW
     halves: int = 4
-    seed: int = 0
 
     @property
     def name(self) -> str:
         """The name under which reports speak of it."""
         return "uplift forest"
-
-    def fit(self, train: Examples, valid: Examples | None = None) -> UpliftModel:
-        """Return the effects that the examples teach; ``valid`` is not needed.
-
-        Raises
-        ------
-        NotEnoughDataError
-            When an arm has too few customers, or all outcomes are the same.
-        """
-        del valid
-        return learned(self, train)
 
     def grown(self, trial: Trial) -> EffectTrees:
         """Return the effect that a trial teaches."""

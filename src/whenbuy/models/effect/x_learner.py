@@ -8,50 +8,19 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints
-from whenbuy.core.examples import Examples
-from whenbuy.models.effect.learned import EffectTrees, UpliftModel, learned
-from whenbuy.models.effect.trial import GROW, Trial, outcome_trees
+from whenbuy.models.effect.learned import EffectTrees, MetaLearner
+from whenbuy.models.effect.trial import Trial, outcome_trees
 from whenbuy.models.trees.arrays import Trees
-from whenbuy.models.trees.boosting import Boosting
 
 
 @dataclass(frozen=True, slots=True)
-class XLearner:
-    """Imputed effects, joined by the propensity (Künzel et al. 2019, "Metalearners", s. 2.1): good where one arm is much larger.
-
-    Parameters
-    ----------
-    outcome, horizon_days
-        The label that is learned, and the length over which it was counted.
-    grow
-        How the trees are grown; the objective follows the outcome.
-    halves
-        On how many random halves of the customers it is learned again, for the intervals.
-    seed
-        Draws the halves.
-    """
-
-    outcome: str = "orders"
-    horizon_days: float = 28.0
-    grow: Boosting = GROW
-    halves: int = 8
-    seed: int = 0
+class XLearner(MetaLearner):
+    """Imputed effects, joined by the propensity (Künzel et al. 2019, "Metalearners", s. 2.1): good where one arm is much larger."""
 
     @property
     def name(self) -> str:
         """The name under which reports speak of it."""
         return "uplift x"
-
-    def fit(self, train: Examples, valid: Examples | None = None) -> UpliftModel:
-        """Return the effects that the examples teach; ``valid`` is not needed.
-
-        Raises
-        ------
-        NotEnoughDataError
-            When an arm has too few customers, or all outcomes are the same.
-        """
-        del valid
-        return learned(self, train)
 
     def grown(self, trial: Trial) -> EffectTrees:
         """Return the effect that a trial teaches; the two imputed effects are joined by the arm's mean share among both."""
