@@ -24,7 +24,7 @@ def section(found: Outcome) -> dict[str, Any]:
     """Return the section of the report about demand, for ``report_demand.html.jinja``.
 
     ``fans`` (name, svg), ``rows`` (name, expected, range, model, growth), ``hot`` (name, usual, expected, chance), ``peaks`` (name, day,
-    expected, times), ``models`` (model, error, series, answers, seconds), and ``measure``, ``entity``, ``days``, ``series``.
+    expected, times), ``models`` (model, error, series, answers), and ``measure``, ``entity``, ``days``, ``series``.
     """
     told = found.forecast
     name, step = NAMED[told.keys.entity], "day" if told.step_days == 1 else "week"
@@ -74,7 +74,7 @@ def _models(table: pl.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "model": row["model"], "error": "–" if row["error"] is None else f"{row['error']:.3f}", "series": f"{row['series']:,}",
-            "answers": f"{row['chosen']:,}", "seconds": f"{row['seconds']:.1f}",
+            "answers": f"{row['chosen']:,}",
         }
         for row in table.iter_rows(named=True)
     ]  # fmt: skip
