@@ -47,7 +47,8 @@ def _macro(came: Bools, chance: Floats, seen: Ints, n: int) -> list[Measure]:
 
     def mean(read: Callable[[Ranked, Floats], float]) -> Whole:
         def value(weight: Floats) -> float:
-            areas = np.array([read(each, weight[seen]) for each in ranked])
+            mine = weight[seen]
+            areas = np.array([read(each, mine) for each in ranked])
             return float(areas[np.isfinite(areas)].mean()) if np.isfinite(areas).any() else float("nan")
 
         return Whole(n, value)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Bools, Floats, Ints
+from whenbuy.core.kernel import kernel
 from whenbuy.evaluate.measure import Better, Measure, Sums, Whole, ratio
 
 EDGE: Final = 1e-6
@@ -49,18 +50,11 @@ class Ranked:
 
     def auc(self, weight: Floats) -> float:
         """Return the area under the ROC curve: P(an event is ranked above a non-event), ties half (Fawcett 2006, s. 7)."""
-        hits, told = self.told(weight)
-        false = told - hits
-        area = np.sum(np.diff(false, prepend=0.0) * (hits + np.concatenate([[0.0], hits[:-1]])) / 2)
-        pairs = hits[-1] * false[-1]
-        return float(area / pairs) if pairs else float("nan")
+        return float(_areas(self.order, self.ends, self.happened, weight)[0])
 
     def pr_auc(self, weight: Floats) -> float:
         """Return the average precision: precision at each threshold, weighted by the recall that it adds (no interpolation)."""
-        hits, told = self.told(weight)
-        if not hits[-1]:
-            return float("nan")
-        return float(np.sum(np.diff(hits, prepend=0.0) * hits / np.maximum(told, 1e-300)) / hits[-1])
+        return float(_areas(self.order, self.ends, self.happened, weight)[1])
 
     def best_f1(self, weight: Floats) -> float:
         """Return F1 at the threshold that maximises it on these very rows: an upper bound."""
@@ -80,6 +74,25 @@ class Ranked:
         ends = np.cumsum(np.where(np.arange(BINS) < longer, size + 1, size))
         sums = np.diff(np.concatenate([[0.0], np.cumsum(gap)])[ends], prepend=0.0)
         return float(np.abs(sums).sum() / len(gap))
+
+
+@kernel
+def _areas(order: Ints, ends: Ints, happened: Floats, weight: Floats) -> tuple[float, float]:
+    """Return the area under the ROC curve and the average precision in one walk down the thresholds, NaN where undefined."""
+    hits = rows = area = precision = 0.0
+    start = 0
+    for end in ends:
+        before, above = hits, rows
+        for place in range(start, end + 1):
+            mine = weight[order[place]]
+            rows += mine
+            hits += mine * happened[place]
+        start = end + 1
+        area += (rows - above - hits + before) * (before + hits) / 2
+        if hits > before:
+            precision += (hits - before) * hits / rows
+    pairs = hits * (rows - hits)
+    return area / pairs if pairs > 0.0 else np.nan, precision / hits if hits > 0.0 else np.nan
 
 
 def probability_measures(

@@ -12,7 +12,7 @@ from whenbuy.core.arrays import Bools, Floats, Ints, Singles
 
 BINS: Final = 63
 """Bins of a column, at most: on Complete Journey 255 of them cost half as much again, and no answer gets better on later weeks."""
-_OPTIONS: Final = {"max_bin": BINS, "num_threads": 1, "verbosity": -1, "feature_pre_filter": False, "bin_construct_sample_cnt": 50_000}
+_OPTIONS: Final = {"max_bin": BINS, "num_threads": 1, "verbosity": -1, "feature_pre_filter": False, "bin_construct_sample_cnt": 20_000}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
