@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from benchmarks.quality import diginetica, reviews, segments, tafeng
+from benchmarks.quality import diginetica, reviews, segments, simulated_answers, tafeng, visits
 from benchmarks.rows import Row
 
 
 def rows() -> Iterator[Row]:
-    """What comes next: the basket of a customer, the click of a session; what texts of reviews say; who is alike."""
+    """What comes next: the basket of a customer, the click of a session; texts of reviews; who is alike; visits; where truth is known."""
     yield from reviews.rows()
     yield from segments.rows()
     yield from tafeng.rows()
     yield from diginetica.rows()
+    yield from visits.rows()
+    yield from simulated_answers.rows()

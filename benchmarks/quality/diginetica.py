@@ -31,9 +31,13 @@ APART = tuple(
 )
 DAYS, LAST, K = 150, 16_000, 20
 LEARNING = NextThing().learning
-NET = NextThing(replace(LEARNING, training=replace(LEARNING.training, epochs=7, patience=1, budget_s=220.0)), first=60)
+NET = NextThing(replace(LEARNING, training=replace(LEARNING.training, epochs=7, patience=1, budget_s=400.0)), first=60)
 SETTINGS = Hybrid(
-    (*SESSION_PARTS, NET), Boosting(trees=250, learning_rate=0.07, leaves=31, min_leaf=100, feature_fraction=0.5), most=2_500_000, first=K
+    (*SESSION_PARTS, NET),
+    Boosting(trees=250, learning_rate=0.07, leaves=31, min_leaf=100, feature_fraction=0.5),
+    most=2_500_000,
+    share=0.25,
+    first=K,
 )
 QUESTION = NextItems(1.0, only="event", kind="view")
 

@@ -6,7 +6,7 @@ Whatever happened, the log in the end is the log that one import of the accepted
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,24 @@ class SoftJournal(FragileJournal):
         return receipt
 
 
-JOURNALS: dict[str, type[FragileJournal]] = {"right": FragileJournal, "twice": TwiceJournal, "soft": SoftJournal}
+class SilentJournal(FragileJournal):
+    """Planted bug: what is no event leaves no trace."""
+
+    def take(self, batch: Any, position: Any = None) -> Any:
+        return super().take([row for row in batch if isinstance(row, Event)], position)
+
+
+class GenerousJournal(FragileJournal):
+    """Planted bug: a late event is set aside, and counted as new beside."""
+
+    def _write(self, found: Any, numbers: Any = ()) -> None:
+        late = sum(row.status == "late" for row in found.aside)
+        super()._write(replace(found, state=replace(found.state, sent=found.state.sent + late)), numbers)
+
+
+JOURNALS: dict[str, type[FragileJournal]] = {
+    "right": FragileJournal, "twice": TwiceJournal, "soft": SoftJournal, "silent": SilentJournal, "generous": GenerousJournal,
+}  # fmt: skip
 
 
 @cache

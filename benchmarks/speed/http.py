@@ -145,7 +145,7 @@ def fastapi(engine):
         unit_price: float | None = None
         channel: str | None = None
 
-    answers = engine.live.answer
+    answers = engine.live.when
     Forecast = __import__("pydantic").create_model("Forecast", **{n: (t, ...) for n, t in answers.__annotations__.items()})
 
     class Sent(BaseModel):
@@ -166,7 +166,7 @@ def fastapi(engine):
     async def events(event: Event, forecast: bool = False):
         row = engine.reception.row(event.model_dump(), "http", engine.now())
         receipt = await engine.take([row])
-        found = engine.forecasts([event.user_id], engine.moment()) if forecast else []
+        found = engine.forecasts([event.user_id], engine.moment(), False) if forecast else []
         standing = engine.standing(engine.now())
         return {
             "events": [

@@ -4,15 +4,28 @@ from functools import cache
 
 import numpy as np
 
+from whenbuy.core.acts import usual_acts
 from whenbuy.core.arrays import DAY
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
-from whenbuy.features import ByClass, Features, default_features, most_bought, rhythm_features
+from whenbuy.features import ByClass, Features, LatestActs, default_features, most_bought, rhythm_features
 from whenbuy.ingest.simulate import simulate
 from whenbuy.pipeline.learning.build import examples, panel
 from whenbuy.pipeline.learning.grid import Grid
-from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Quantity, Redemption, Spend
+from whenbuy.questions import (
+    Happens,
+    NextAct,
+    NextActivity,
+    NextAmount,
+    NextClasses,
+    NextPurchase,
+    OrderCount,
+    PastVisits,
+    Quantity,
+    Spend,
+    Visits,
+)
 
 GRID = Grid((0.5, 1.0, 7.0, 14.0, 28.0, 35.0, 42.0, 49.0, 56.0), 1.0)
 ASKED = (NextPurchase(28.0), OrderCount(28.0), OrderCount(7.0, name="orders_7d"), NextAmount(28.0), Spend(7.0), Quantity(7.0))
@@ -35,12 +48,18 @@ def spec() -> Features:
 
 
 @cache
-def blocks() -> dict[str, ByClass]:
-    return {"interactions": ByClass(most_bought(shop().cut(boundary()).log, most=4))}
+def acts():
+    return usual_acts(shop().cut(boundary()).log, 4)
+
+
+@cache
+def blocks():
+    return {"interactions": ByClass(most_bought(shop().cut(boundary()).log, most=4)), "visits": PastVisits(), "acts": LatestActs(acts())}
 
 
 def questions():
-    return (*ASKED, Redemption(14.0, kind="view", name="redemption"), NextClasses(7.0, blocks()["interactions"].classes))
+    further = (NextActivity(28.0), Visits(28.0), NextAct(7.0, acts()))
+    return (*ASKED, *further, Happens(14.0, kind="view", name="redemption"), NextClasses(7.0, blocks()["interactions"].classes))
 
 
 @cache
@@ -84,5 +103,5 @@ def kept(made: Examples) -> dict[str, bytes]:
 
 def bits(forecast) -> list[bytes]:
     """Every number of a forecast, bit for bit."""
-    names = ("survival", "mean_count", "grid_days", "prior", "mean", "quantiles", "levels", "chance")
+    names = ("survival", "mean_count", "grid_days", "prior", "mean", "quantiles", "levels", "chance", "dispersion")
     return [np.ascontiguousarray(getattr(forecast, name)).tobytes() for name in names if hasattr(forecast, name)]

@@ -18,6 +18,7 @@ from whenbuy.core.errors import ImmatureError, LeakError, NotEnoughDataError, Us
 from whenbuy.core.examples import Examples, Labels, Table
 from whenbuy.core.forecast import Amount, Classes, Probability, TimeToEvent
 from whenbuy.core.learner import can_learn_on
+from whenbuy.core.number import Number
 from whenbuy.evaluate.scores import compare
 from whenbuy.models.amount_floors import OwnMean
 from whenbuy.models.blend import BlendModel
@@ -28,10 +29,12 @@ from whenbuy.models.chance import LogisticChance
 from whenbuy.models.floors import BaseRate, PoissonRate
 from whenbuy.models.hazard import PooledLogistic
 from whenbuy.models.hazard_trees import BoostedHazard
+from whenbuy.models.last_act import LastAct
 from whenbuy.models.neural.amount import NeuralAmount
 from whenbuy.models.neural.classes import NeuralClasses
 from whenbuy.models.neural.curve import NeuralCurve
 from whenbuy.models.neural.mlp import Mlp
+from whenbuy.models.neural.next_act import NeuralActs
 from whenbuy.models.neural.training import Training
 from whenbuy.models.prepared import Prepared
 from whenbuy.models.rhythm import Rhythm
@@ -42,6 +45,7 @@ from whenbuy.models.trees.forest import Forest
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.catalogue import floors, learners, types
+from whenbuy.pipeline.learning.further import activity, next_acts, visits
 from whenbuy.questions import NextPurchase
 
 ANSWERS = ("purchase", "orders", "amount", "spend", "quantity", "redemption", "classes")
@@ -67,6 +71,7 @@ def known():
         BaseRate(GRID.days), ParetoNbd(GRID.days, ("first_amount",)), prepared, BoostedHazard(GRID.days, Boosting(trees=30)), forest,
         LogisticChance("redemption", most=2_000), CountTimesAmount(PoissonRate(GRID.days), OwnMean()),
         SurvivalRegression(GRID.days, max_rows=500), SurvivalRegression(GRID.days, "weibull", max_rows=500),
+        *activity(GRID), *visits(GRID), *next_acts(GRID), NeuralActs(7.0, replace(NeuralActs(7.0).learning, training=BRIEF)),
         NeuralCurve(GRID.days, Mlp(), training=BRIEF), NeuralAmount(Mlp(), training=BRIEF), NeuralClasses(7.0, Mlp(), training=BRIEF),
     )  # fmt: skip
     named = {learner.name: learner for learner in (*listed, *further)}
@@ -105,7 +110,7 @@ def test_no_learner_escapes():
         found |= {
             kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == place.name and hasattr(kind, "fit")
         }
-    assert found - {Rhythm} == {type(learner) for learner in KNOWN.values()}  # Rhythm is a preparation
+    assert found - {Rhythm, LastAct} == {type(learner) for learner in KNOWN.values()}  # these are preparations
 
 
 @every
@@ -178,7 +183,7 @@ def test_a_stranger_gets_an_answer_marked_prior(name):
         assert (answer.mean[1:] >= 0).all()
         assert bits(answer.take(np.array([1]))) == bits(answer.take(np.array([2])))
         return
-    assert isinstance(answer, TimeToEvent | Probability | Classes)
+    assert isinstance(answer, TimeToEvent | Probability | Classes | Number)
     assert answer.prior is not None
     assert answer.prior.tolist() == [False, True, True]
     assert bits(answer.take(np.array([1]))) == bits(answer.take(np.array([2])))

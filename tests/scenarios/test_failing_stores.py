@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from tests.scenarios.lines import Line
 from tests.services import postgres
 from whenbuy.core.errors import AccessError, DependencyError
-from whenbuy.ingest.reception import Event, Reception
+from whenbuy.ingest import reception
+from whenbuy.ingest.reception import Event, Reception, Refused
 from whenbuy.ingest.sources.files import Files
 from whenbuy.serve.journal import Receipt
 from whenbuy.serve.postgres_journal import PostgresJournal
@@ -182,13 +184,13 @@ def test_a_follower_waits_for_a_store_that_is_away(line, tmp_path, monkeypatch) 
 # --------------------------------------------------------------------------------------------------- garbage
 
 
-def test_one_row_in_a_hundred_is_garbage(tmp_path) -> None:
+def fed_garbage(folder: Path, journal: SqliteJournal) -> None:
+    """Pump rows of which one in a hundred is garbage; raises where one of them is lost, changed, or stops the line."""
     good = [json.dumps({"event_id": f"e{i}", "user_id": f"u{i}", "kind": "view", "time": NOW / 1e6}).encode() for i in range(3_000)]
     bad = {i: b"\xff\x00 garbage %d" % i for i in range(0, 3_000, 100)}
     bad |= {50: b'{"event_id": "fixed", "kind": "view", "moment": 1700000000}'}
-    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(bad.get(i, row) for i, row in enumerate(good)) + b"\n")
-    journal = SqliteJournal(tmp_path / "journal.sqlite")
-    done = pump(journal, Files(tmp_path / "rows.jsonl", Reception()), follow=False, now=lambda: NOW, stop=threading.Event())
+    (folder / "rows.jsonl").write_bytes(b"\n".join(bad.get(i, row) for i, row in enumerate(good)) + b"\n")
+    done = pump(journal, Files(folder / "rows.jsonl", Reception()), follow=False, now=lambda: NOW, stop=threading.Event())
     dead = journal.dead(0, 10**4)
     assert (done.accepted, done.dead) == (3_000 - len(bad), len(bad))
     assert [row.raw for row in dead] == [bad[i] for i in sorted(bad)]
@@ -198,13 +200,51 @@ def test_one_row_in_a_hundred_is_garbage(tmp_path) -> None:
     assert "fixed" in {event.event_id for _, event in journal.events(0, 10**6)}
     assert journal.counts().whole
     assert journal.counts().dead == len(dead) - 1
+
+
+def test_one_row_in_a_hundred_is_garbage(tmp_path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite")
+    fed_garbage(tmp_path, journal)
     journal.close()
 
 
-def test_garbage_hardly_slows_the_line(tmp_path) -> None:
+class TidyJournal(SqliteJournal):
+    """A planted bug: dead letters are kept as text."""
+
+    def _write(self, found, numbers=()):
+        aside = [replace(row, raw=row.raw.decode(errors="replace").encode()) for row in found.aside]
+        super()._write(replace(found, aside=aside), numbers)
+
+
+class StrictJournal(SqliteJournal):
+    """A planted bug: garbage stops the line."""
+
+    def take(self, batch, position=None):
+        assert not any(isinstance(row, Refused) for row in batch)
+        return super().take(batch, position)
+
+
+class ShyJournal(SqliteJournal):
+    """A planted bug: a replay that mends one row of many forgets the others."""
+
+    def replay(self, ids, reception, now):
+        receipt = super().replay(ids, reception, now)
+        self._writer.execute("DELETE FROM aside")
+        return receipt
+
+
+@pytest.mark.parametrize("bug", [TidyJournal, StrictJournal, ShyJournal])
+def test_the_harness_finds_a_line_that_garbage_harms(tmp_path, bug) -> None:
+    journal = bug(tmp_path / "journal.sqlite")
+    with pytest.raises(AssertionError):
+        fed_garbage(tmp_path, journal)
+    journal.close()
+
+
+def worth_of_the_line(reception: Reception) -> float:
+    """Return how fast rows are understood of which one in a hundred is garbage, as a share of the speed without."""
     row = json.dumps({"event_id": "e", "user_id": "u", "kind": "purchase", "time": "2023-11-14T20:00:00Z", "amount": 12.5}).encode()
     garbage = [b"\xff no", b'{"time": "soon"}', row.replace(b"12.5", b'"12,50 of what?"'), row.replace(b"2023", b"9999")]
-    reception = Reception()
     clean = [row] * 400
     dirty = garbage + [row] * 396
 
@@ -216,4 +256,18 @@ def test_garbage_hardly_slows_the_line(tmp_path) -> None:
 
     # short turns side by side: whatever else the machine does can only add to some of them, never to the quickest of each
     turns = [(seconds(clean), seconds(dirty)) for _ in range(100)]
-    assert min(turn[0] for turn in turns) / min(turn[1] for turn in turns) > 0.75
+    return min(turn[0] for turn in turns) / min(turn[1] for turn in turns)
+
+
+def test_garbage_hardly_slows_the_line() -> None:
+    assert worth_of_the_line(Reception()) > 0.75
+
+
+def test_the_harness_finds_a_line_that_garbage_slows(monkeypatch) -> None:  # a planted bug
+    said = reception._said
+
+    def slow(*parts: str) -> str:
+        return [said(*parts) for _ in range(1_000)][-1]
+
+    monkeypatch.setattr(reception, "_said", slow)
+    assert worth_of_the_line(Reception()) < 0.75

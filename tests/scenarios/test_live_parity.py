@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -73,3 +74,45 @@ def test_a_key_of_the_batch_and_a_live_customer_are_the_same_person():
     assert said.user_id == user == told["user_id"]
     assert said.p_purchase_7d == pytest.approx(told["p_purchase_7d"], abs=1e-9)
     assert said.known_events == history.log.offsets[4] - history.log.offsets[3]
+
+
+# ---- planted bugs: each comparison must find them
+
+
+class SkipsNow(LiveState):
+    """One event in two hundred never enters."""
+
+    def _enter(self, known, event):
+        if event.event_id.endswith("77"):
+            known.events += 1
+            return
+        super()._enter(known, event)
+
+
+class RoundsMoney(LiveState):
+    """Amounts lose their last digit."""
+
+    def _enter(self, known, event):
+        values = {name: round(value, 1) if name == "amount" else value for name, value in event.values.items()}
+        super()._enter(known, msgspec.structs.replace(event, values=values))
+
+
+class ForgetsTheDay(LiveState):
+    """Windows are not read again when a new day of the shop begins."""
+
+    def _read_at(self, known, at):
+        return min(max(known.last + 1, 0), at) if known.last > 0 else super()._read_at(known, at)
+
+
+@pytest.mark.parametrize("bug", [SkipsNow, RoundsMoney])
+def test_the_comparison_of_features_finds_a_planted_bug(monkeypatch, bug):
+    monkeypatch.setitem(globals(), "LiveState", bug)
+    with pytest.raises(AssertionError):
+        test_window_features_of_5000_keys_agree_bit_for_bit()
+
+
+@pytest.mark.parametrize("bug", [SkipsNow, ForgetsTheDay])
+def test_the_comparison_of_forecasts_finds_a_planted_bug(monkeypatch, bug):
+    monkeypatch.setitem(globals(), "LiveState", bug)
+    with pytest.raises(AssertionError):
+        test_forecasts_equal_the_batch_forecast_at_the_same_instants("rich")

@@ -9,7 +9,7 @@ def test_any_history_ends_with_the_log_of_one_import() -> None:
     assert breaks(histories=5, steps=25) == 0
 
 
-@pytest.mark.parametrize("kind", ["twice", "soft"])
+@pytest.mark.parametrize("kind", ["twice", "soft", "silent", "generous"])
 def test_the_harness_catches_a_journal_with_a_bug(kind) -> None:
     assert breaks(histories=3, steps=25, kind=kind) > 0
 

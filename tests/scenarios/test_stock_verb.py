@@ -19,6 +19,9 @@ def test_an_order_list(place, tmp_path):
     assert plan["lead_days"] == 7
     assert plan["level"] == 0.95
     assert not plan["stock_known"]
+    assert len(plan["why"]) == 3
+    assert all(" units within 28 days" in said for said in plan["why"])
+    assert any("usual gap" in said for said in plan["why"])
     names = [row["category"] for row in plan["stock"]]
     file = tmp_path / "shelves.csv"
     file.write_text("category,on_hand,pack\n" + "".join(f"{name},1,6\n" for name in names) + "kites,4,1\n")

@@ -1,5 +1,7 @@
-"""What streams in and what is imported: the same rows make the same log and the same forecasts, but for what cleaning does to an import."""
+"""What streams in and what is imported: the same rows, however messy, make the same log and the same forecasts."""
 
+import random
+from contextlib import closing
 from datetime import timedelta
 
 import polars as pl
@@ -13,8 +15,9 @@ from whenbuy.ingest.simulate import simulate
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.serve.compaction import compact
+from whenbuy.serve.entrance import CleanEntrance, rules_of
 from whenbuy.serve.sqlite_journal import SqliteJournal
-from whenbuy.serve.verbs_ingest import reception_of
+from whenbuy.serve.verbs_ingest import reception_of, replay
 
 
 def frame():
@@ -22,6 +25,30 @@ def frame():
     found = simulate(60, 150, 5).history.log.frame().drop("orders", "text", "known_at", "event_id", "currency", strict=False)
     found = found.sort("time", maintain_order=True).with_row_index("event_id")
     return found.with_columns(pl.format("e{}", "event_id").alias("event_id"))
+
+
+def messy(rows):
+    """The rows of a till, among them double clicks, tests, purchases for nothing, refunds of what was bought, and a machine."""
+    rng = random.Random(1)
+    known = rows.to_dicts()
+    dirt = []
+    for row in known:
+        if row["kind"] in ("view", "cart") and rng.random() < 0.1:
+            dirt.append({**row, "time": row["time"] + timedelta(seconds=rng.choice((0, 1, 2, 3)))})
+        if row["kind"] == "purchase" and rng.random() < 0.05:
+            dirt.append({**row, "order_id": f"test-{len(dirt)}"})
+        if row["kind"] == "purchase" and rng.random() < 0.05:
+            dirt.append(
+                {**row, "time": row["time"] + timedelta(hours=1), "amount": 0.0, "unit_price": 0.0, "order_id": f"free-{len(dirt)}"}
+            )
+        if row["kind"] == "purchase" and rng.random() < 0.1:
+            dirt.append({**row, "kind": "refund", "time": row["time"] + timedelta(days=1)})
+    last = rows["time"].max()
+    dirt = [row for row in dirt if row["time"] <= last]
+    view = next(row for row in reversed(known) if row["kind"] == "view")
+    dirt += [{**view, "user_id": "u02", "time": last - timedelta(days=2) + timedelta(seconds=4 * i)} for i in range(700)]
+    more = pl.DataFrame(dirt, schema=rows.schema).with_columns(event_id=pl.format("dirt {}", pl.int_range(len(dirt))))
+    return pl.concat([rows, more]).sort("time", maintain_order=True)
 
 
 def imported(folder, rows):
@@ -34,16 +61,19 @@ def imported(folder, rows):
 def streamed(folder, first, later):
     """A shop that imported the first rows and was sent the later ones, each at the instant at which it happened."""
     shop = imported(folder, first)
-    reception = reception_of(Shop(shop))
-    journal = SqliteJournal(shop / "live" / "journal.sqlite")
+    cleaning, reception = rules_of(Shop(shop)), reception_of(Shop(shop))
+    entrance = CleanEntrance(cleaning.entry, open_log(shop / "log"))
+    journal = SqliteJournal(shop / "live" / "journal.sqlite", entrance=entrance)
     for row in later.iter_rows(named=True):
         at = round(row["time"].timestamp() * 1e6)
         said = {name: cell for name, cell in row.items() if cell is not None} | {"time": row["time"].isoformat()}
         event = reception.row(said, "http", at)
         assert isinstance(event, Event), event
         journal.take([event])
-    assert journal.counts().accepted == len(later)
-    compact(journal, shop / "log")
+    counts = journal.counts()
+    assert counts.whole
+    assert counts.accepted + counts.dead == len(later)
+    compact(journal, shop / "log", then=cleaning.finish)
     journal.close()
     return shop
 
@@ -54,16 +84,10 @@ def held(shop):
     return rows.select(sorted(rows.columns)).sort("event_id")
 
 
-def untouched(rows):
-    """The rows of which an import takes none out and changes none."""
-    near = pl.col("time").diff().over("user_id", "kind", "item_id") < timedelta(seconds=3)
-    return rows.filter(~near.fill_null(False) & (pl.col("kind") != "refund"))
-
-
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ways")
-    rows = untouched(frame())
+    rows = messy(frame())
     cut = rows["time"].max() - timedelta(days=10)
     later = rows.filter(pl.col("time") >= cut)
     return imported(folder / "one", rows), streamed(folder / "other", rows.filter(pl.col("time") < cut), later), len(later)
@@ -72,9 +96,10 @@ def two(tmp_path_factory):
 def test_the_same_rows_make_the_same_log(two):
     one, other, later = two
     assert later > 100
-    common = [name for name in held(one).columns if name in held(other).columns and name != "refund_of"]
-    assert {"user_id", "kind", "time", "known_at", "orders", "amount", "order_id", "item_id"} <= set(common)
-    assert_frame_equal(held(one).select(common), held(other).select(common), categorical_as_str=True)
+    assert {"user_id", "kind", "time", "known_at", "orders", "amount", "order_id", "item_id", "refund_of"} <= set(held(one).columns)
+    assert_frame_equal(held(one), held(other), categorical_as_str=True)
+    assert held(one)["refund_of"].drop_nulls().len() > 0
+    assert (held(one)["kind"] == "bot").sum() == 1
 
 
 def test_the_same_rows_make_the_same_forecasts(two, tmp_path):
@@ -89,17 +114,17 @@ def test_the_same_rows_make_the_same_forecasts(two, tmp_path):
     assert_frame_equal(*found, check_exact=True)
 
 
-# What cleaning does to an import and not to what streams in: docs/live.md says the same.
+# What cleaning takes out of an import and of what streams in alike: docs/live.md says the same.
 DIRT = {
     "double_clicks": [("view", 0, {"item_id": "i"}), ("view", 1, {"item_id": "i"})],
-    "impossible": [("purchase", 0, {"amount": 0.0, "unit_price": 0.0, "quantity": 1})],
-    "test_orders": [("purchase", 0, {"order_id": "test-1", "amount": 5.0})],
+    "impossible": [("purchase", 0, {"amount": 0.0, "unit_price": 0.0, "quantity": 1}), ("view", 5, {"item_id": "i"})],
+    "test_orders": [("purchase", 0, {"order_id": "test-1", "amount": 5.0}), ("view", 5, {"item_id": "i"})],
 }
 
 
 def with_more(sent):
     """The rows, and behind them some more of one customer: kind, second, values."""
-    rows = untouched(frame())
+    rows = frame()
     at = rows["time"].max() + timedelta(hours=1)
     more = pl.DataFrame(
         [
@@ -111,11 +136,26 @@ def with_more(sent):
 
 
 @pytest.mark.parametrize("rule", DIRT)
-def test_what_an_import_takes_out_stays_where_it_streams_in(two, tmp_path, rule):
+def test_what_an_import_takes_out_is_taken_out_where_it_streams_in(tmp_path, rule):
     rows, more, whole = with_more(DIRT[rule])
-    clean, live = held(imported(tmp_path / "one", whole)), held(streamed(tmp_path / "other", rows, more))
-    assert len(live.filter(pl.col("event_id").str.starts_with("x"))) == len(more)
-    assert len(clean.filter(pl.col("event_id").str.starts_with("x"))) == len(more) - 1
+    shop = streamed(tmp_path / "other", rows, more)
+    clean, live = (found.filter(pl.col("event_id").str.starts_with("x")) for found in (held(imported(tmp_path / "one", whole)), held(shop)))
+    assert live["event_id"].to_list() == clean["event_id"].to_list() == ["x1" if rule != "double_clicks" else "x0"]
+    with closing(SqliteJournal(shop / "live" / "journal.sqlite")) as journal:
+        (aside,) = journal.dead()
+    assert (aside.status, "Such events are taken out of an import too" in aside.reason) == ("cleaned", True)
+
+
+def test_what_was_taken_out_comes_back_when_the_rule_goes(tmp_path):
+    rows, more, _ = with_more(DIRT["test_orders"])
+    shop = streamed(tmp_path / "other", rows, more)
+    at = round(more["time"].max().timestamp() * 1e6) + 1
+    assert replay(shop, say=str, now=lambda: at).facts["dead"] == 1
+    assert "x0" not in held(shop)["event_id"].to_list()
+    settings = shop / "whenbuy.toml"
+    settings.write_text(settings.read_text().replace("[clean]\n", "[clean]\ntest_orders = false\n"))
+    assert replay(shop, say=str, now=lambda: at).facts["accepted"] == 1
+    assert "x0" in held(shop)["event_id"].to_list()
 
 
 def test_a_purchase_with_a_negative_amount_is_a_refund_either_way(tmp_path):

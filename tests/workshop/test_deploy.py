@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import click
@@ -51,7 +52,8 @@ def test_every_command_that_is_named_exists():
 
 def test_the_container_is_made_of_what_is_there():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(re.findall(r"\[(\w+)\]\"", DOCKERFILE)) | set(re.findall(r"whenbuy\[(\w+)\]", UNIT)) <= set(extras)
+    named = {each for found in re.findall(r"(?:source|whenbuy)\[([\w,]+)\]", DOCKERFILE + UNIT) for each in found.split(",")}
+    assert {"serve", "postgres", "redis"} <= named <= set(extras)
     assert 'ENTRYPOINT ["whenbuy"]' in DOCKERFILE
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert "whenbuy" in scripts
@@ -60,6 +62,30 @@ def test_the_container_is_made_of_what_is_there():
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert python is not None
     assert (int(python[1]), int(python[2])) >= tuple(map(int, re.findall(r"\d+", needed)[:2]))
+
+
+def let_in(name: str, said: str) -> bool:
+    """Whether a file of the project is sent to the builder, by the last line of a .dockerignore that fits it."""
+    kept = True
+    for line in (each for each in said.split() if not each.startswith("#")):
+        pattern = line.removeprefix("!").removeprefix("**/")
+        parts = Path(name).parts
+        if any(fnmatch(part, pattern) for part in (parts if "**" in line else parts[:1])):
+            kept = line.startswith("!")
+    return kept
+
+
+def test_what_the_container_is_built_from_is_sent_to_the_builder(tmp_path):
+    said = "\n".join(line for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if not line.startswith("#"))
+    assert all(let_in(name, said) for name in ("pyproject.toml", "README.md", "LICENSE", "src/whenbuy/serve/running.py"))
+    assert not any(let_in(name, said) for name in (".git/config", ".venv/bin/python", "tests/conftest.py", "src/whenbuy/__pycache__/x.pyc"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [project["project"]["readme"], *project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]]
+    for name in needed:
+        assert (ROOT / name).exists(), name
+        assert let_in(name, said), name
+    for source in re.findall(r"^COPY (\S+) ", DOCKERFILE, re.MULTILINE):
+        assert (ROOT / source).exists(), source
 
 
 def test_the_addresses_that_are_asked_answer(tmp_path):

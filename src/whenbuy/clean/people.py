@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -16,12 +17,12 @@ from whenbuy.core.kernel import kernel
 BOT = "bot"
 """The kind of the event that records the verdict that a user is a machine, known from its own instant on."""
 
-_TEST = r"(?i)^(test|qa|dummy)([-_ .:@/].*|\d*)$"
+USUAL_TEST: Final = r"(?i)^(test|qa|dummy)([-_ .:@/].*|\d*)$"
 _HOUR = DAY // 24
 
 
 def _patterns() -> dict[str, str]:
-    return {"user_id": _TEST, "order_id": _TEST, "channel": _TEST}
+    return {"user_id": USUAL_TEST, "order_id": USUAL_TEST, "channel": USUAL_TEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,11 @@ class Bots:
         return Finding(additions=tuple(found))
 
 
+def fitting(names: pl.Series, pattern: str) -> Bools:
+    """Return in which names a regular expression is found (n)."""
+    return names.str.contains(pattern).to_numpy()
+
+
 def _matching(draft: Draft, column: str, pattern: str) -> Bools:
     """Return which rows carry a name that matches (all rows of the draft)."""
     log = draft.log
@@ -129,7 +135,7 @@ def _matching(draft: Draft, column: str, pattern: str) -> Bools:
         names, codes = dictionary.ids, np.asarray(log.columns[column].values, np.int32)
     else:
         return np.zeros(len(log), bool)
-    fits = names.str.contains(pattern).to_numpy()
+    fits = fitting(names, pattern)
     if not fits.any():
         return np.zeros(len(log), bool)
     return np.append(fits, False)[codes]

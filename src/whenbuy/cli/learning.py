@@ -13,7 +13,7 @@ from whenbuy.cli.printing import answer, progress
 @click.command(short_help="Learn from what was known before --as-of.")
 @SHOP
 @AS_OF
-@click.option("--ask", multiple=True, metavar="QUESTION", help="Learn this answer only, beside purchase; repeatable (default: all).")
+@click.option("--ask", multiple=True, metavar="QUESTION", help="Learn this answer, or all or usual; repeatable (default: usual).")
 @click.option("--models", "models", multiple=True, metavar="NAME", help="Try this candidate only, beside the floors; repeatable.")
 @click.option("--budget", type=Budget(), default=None, metavar="TIME", help="CPU time for trying candidates, e.g. 90s, 10m (default: 30m).")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Where chance starts (default: the shop's setting).")
@@ -48,8 +48,11 @@ def fit(
     "--hold-out", "share", type=Share(), metavar="SHARE", default=None,
     help="Add a column hold_out: this share (10%) is to be left alone, each time the same customers.",
 )  # fmt: skip
+@click.option("--without-action", is_flag=True, help="Forecast what comes if nothing is sent from then on; offers still at work are named.")
 @JSON
-def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: Path | None, share: float | None, as_json: bool) -> int:
+def predict(
+    users: tuple[str, ...], shop: Path | None, as_of: str | None, out: Path | None, share: float | None, without_action: bool, as_json: bool
+) -> int:  # fmt: skip
     """Forecast USERS (everybody, where none is named).
 
     A terminal shows a short table, a pipe gets CSV with all columns and exact values. Everybody's forecast as of the log's end is
@@ -59,8 +62,13 @@ def predict(users: tuple[str, ...], shop: Path | None, as_of: str | None, out: P
     Parquet, JSONL and pipes hold it as it is.
     """
     from whenbuy.pipeline.verbs import predict as verb
+    from whenbuy.pipeline.verbs import without_action as idle
 
+    if without_action and share is not None:
+        raise click.UsageError("--hold-out is a column of the usual forecast: leave out one of --hold-out and --without-action.")
     with progress() as say:
+        if without_action:
+            return answer(idle.without_action(shop, as_of, users=users or None, out=out, say=say), as_json)
         result = verb.predict(shop, as_of, users=users or None, out=out, say=say, share=share)
     return answer(result, as_json)
 

@@ -25,10 +25,14 @@ from whenbuy.cli.printing import answer, say
     "--compact", type=click.FloatRange(1), default=300.0, show_default=True, metavar="SECONDS",
     help="How often what came in is brought into the log.",
 )  # fmt: skip
+@click.option(
+    "--state", metavar="URL", default=None, envvar="WHENBUY_STATE",
+    help="A Valkey or Redis (redis://…) through which several workers of the shop tell each other what they learn.",
+)  # fmt: skip
 @JSON
 def serve(
     shop: Path | None, host: str, port: int, certificate: Path | None, private_key: Path | None, rate: float, hooks: tuple[str, ...],
-    compact: float, as_json: bool,
+    compact: float, state: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve the shop until Ctrl-C or SIGTERM: POST /v1/events, GET /v1/forecasts/USER, and what GET /v1/openapi.json says beside.
 
@@ -41,4 +45,4 @@ def serve(
 
     address = Address(host, port, certificate, private_key)
     limits = Limits(per_second=rate, burst=2 * rate)
-    return answer(verb.serve(shop, address, limits=limits, hooks=hooks, compact_s=compact, say=say), as_json)
+    return answer(verb.serve(shop, address, limits=limits, hooks=hooks, compact_s=compact, state=state, say=say), as_json)

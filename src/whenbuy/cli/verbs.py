@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from whenbuy.cli.answering import churn, queue
 from whenbuy.cli.data import check, demo, init
-from whenbuy.cli.deciding import plan, result
+from whenbuy.cli.deciding import audience, plan, result, win_back
 from whenbuy.cli.demand import forecast
 from whenbuy.cli.ingest import ingest
 from whenbuy.cli.judging import backtest, learning_curve, stress
@@ -51,8 +52,8 @@ def whenbuy() -> None:
 
 
 whenbuy.under("Begin", demo, init, check, quarantine)
-whenbuy.under("Learn and ask", fit, predict, explain, segment, paths, reviews, report, questions)
-whenbuy.under("Act", recommend, plan, result)
+whenbuy.under("Learn and ask", fit, predict, explain, segment, paths, churn, reviews, report, questions)
+whenbuy.under("Act", recommend, plan, win_back, audience, queue, result)
 whenbuy.under("Stock", forecast, stock)
 whenbuy.under("Judge", backtest, stress, learning_curve)
 whenbuy.under("Run it live", ingest, serve, keys)

@@ -47,6 +47,8 @@ class ShopSettings:
         0.0, read_lateness, "How many days an event may arrive late; a label counts when they have passed as well."
     )
     seed: int = setting(0, read_seed, "Where chance starts: the same seed gives the same bytes.")
+    extensions: bool = setting(False, read_flag, "Whether extensions.py beside this file is run: the shop's own features and answers.")
+    ask: tuple[str, ...] = setting((), read_list, 'What a fit learns, such as ["usual", "visits", "churn"]; [] is the usual answers.')
 
     def __post_init__(self) -> None:
         check(self, "shop")

@@ -39,6 +39,8 @@ class Exposure:
         effect that of an offer that is opened.
     usual
         Mean of the dose over the channels on which she could have been sent something (n): 1 where absent.
+    opened
+        Whether she was seen to open what she was sent, 1 or 0 (n); absent where that is not logged.
     """
 
     offers: tuple[str, ...]
@@ -46,6 +48,7 @@ class Exposure:
     propensity: Floats
     dose: Floats | None = None
     usual: Floats | None = None
+    opened: Floats | None = None
 
     def __post_init__(self) -> None:
         _check_offers(self.offers)
@@ -62,8 +65,8 @@ class Exposure:
 
     def take(self, rows: slice | Ints) -> Exposure:
         """Return what some of the keys were sent."""
-        dose, usual = (None if part is None else part[rows] for part in (self.dose, self.usual))
-        return Exposure(self.offers, self.arm[rows], self.propensity[rows], dose, usual)
+        parts = (None if part is None else part[rows] for part in (self.dose, self.usual, self.opened))
+        return Exposure(self.offers, self.arm[rows], self.propensity[rows], *parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

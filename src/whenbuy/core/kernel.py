@@ -32,8 +32,20 @@ def kernel(function: F) -> F:
     Numba's cache looks at the kernel's own file alone, but a kernel is compiled with those that it calls: so its name in the cache says
     from which contents of its folder it was made. A kernel may call others of its own folder only.
     """
-    function.__qualname__ += f"-{_contents(Path(function.__code__.co_filename).parent):08x}"
-    return cast("F", numba.njit(cache=True)(function))
+    return _compiled(function)
+
+
+def free_kernel(function: F) -> F:
+    """Return the function compiled as by ``kernel``; while it runs, other threads do.
+
+    For loops over batches that write to arrays of their own alone. Live state is changed by plain kernels only, one at a time.
+    """
+    return _compiled(function, nogil=True)
+
+
+def _compiled(function: F, *, nogil: bool = False) -> F:
+    function.__qualname__ += f"-{_contents(Path(function.__code__.co_filename).parent):08x}{'-free' * nogil}"
+    return cast("F", numba.njit(cache=True, nogil=nogil)(function))
 
 
 @cache

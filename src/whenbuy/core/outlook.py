@@ -14,7 +14,11 @@ from whenbuy.core.card import ROWS, card, percent
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.forecast import Amount, Classes, Forecast, Probability, TimeToEvent, instants
 from whenbuy.core.keys import Keys
+from whenbuy.core.lapse import FIXED_DAYS, Lapse
+from whenbuy.core.number import Number
 
+_USUAL = ("purchase", "amount", "classes", "spend", "quantity", "redemption")
+"""Answers whose columns are always there, or only with ``further``; those of all others are there where they were asked for."""
 VALUE_DAYS = 365.0
 """The length over which customer lifetime value is counted: one year, undiscounted."""
 
@@ -76,6 +80,12 @@ class Outlook:
         With ``further``, behind them, where there are such answers: ``spend_mean_7d``, ``spend_p50_7d``: spend within that window;
         ``quantity_mean_7d``, ``quantity_p50_7d``: units bought within it;
         ``p_redemption_14d``: the chance that she redeems an offer within it.
+
+        What was asked for by name stands behind ``model``. Curves of another event: ``p_activity_7d`` … and ``next_activity_p10`` …;
+        churn: ``p_churn``, the chance that she does nothing for ``churn_days``, which are her own, and ``p_churn_28d`` … the same for
+        fixed days as far as the curve reaches; numbers: ``visits_mean_28d``, ``visits_p10_28d``, ``visits_p90_28d``; amounts of the next
+        event: ``dwell_mean``, ``dwell_p50``; chances of a window: ``p_clicked_28d``; classes: ``top_viewed``. ``p_in_session`` is 0 for
+        who is on no visit. With ``response`` and ``conversion`` ``value_per_message``: P(click) x P(buys | click) x the order's amount.
         """
         curves, amount = self.purchase, self.amount
         unknown = pl.Series([None] * len(self), dtype=pl.Float64)
@@ -91,6 +101,7 @@ class Outlook:
                 "top_category": self._top_category(),
                 "model": pl.Series([curves.model] * len(self), dtype=pl.String),
             }
+            | self._asked()
             | (self._further() if further else {})
         )
 
@@ -108,8 +119,46 @@ class Outlook:
         """Return a chart of the purchase curves (at most 20 keys are drawn)."""
         return self.purchase.plot()
 
+    def _asked(self) -> dict[str, Any]:
+        """Return the columns of the answers that were asked for by name."""
+        columns: dict[str, Any] = {}
+        for name, answer in self.answers.items():
+            if name not in _USUAL:
+                columns |= self._columns(name, answer)
+        response, conversion = (self.answers.get(name) for name in ("response", "conversion"))
+        if isinstance(response, Probability) and isinstance(conversion, Probability) and self.amount is not None:
+            columns["value_per_message"] = response.chance * conversion.chance * self.amount.mean
+        return columns
+
+    def _columns(self, name: str, answer: Forecast) -> dict[str, Any]:
+        window = f"_{self.windows[name]:g}d" if name in self.windows else ""
+        if isinstance(answer, TimeToEvent):
+            levels: dict[str, Any] = {f"next_{name}_p{100 * level:.0f}": self._moment(answer.quantile(level)) for level in (0.1, 0.5, 0.9)}
+            return {f"p_{name}_{days:g}d": answer.probability(days) for days in self.horizons} | levels
+        if isinstance(answer, Lapse):
+            return {f"p_{name}": answer.chance, f"{name}_days": answer.days} | self._lost(name)
+        if isinstance(answer, Probability):
+            return {f"p_{name}{window}": answer.chance}
+        if isinstance(answer, Amount):
+            return {f"{name}_mean{window}": answer.mean, f"{name}_p50{window}": answer.quantile(0.5)}
+        if isinstance(answer, Number):
+            levels = {f"{name}_p{100 * level:.0f}{window}": answer.quantile(level) for level in (0.1, 0.9)}
+            return {f"{name}_mean{window}": answer.mean} | levels
+        return {f"top_{name}": self._top(name)} if isinstance(answer, Classes) else {}
+
+    def _lost(self, name: str) -> dict[str, Floats]:
+        """Return the chances that nothing is heard of her for days that are the same for everybody, as far as the curve reaches."""
+        activity = self.answers.get("activity")
+        if not isinstance(activity, TimeToEvent):
+            return {}
+        return {f"p_{name}_{days:g}d": activity.survival_at(days) for days in FIXED_DAYS if days <= activity.grid_days[-1]}
+
     def _top_category(self) -> pl.Series:
-        answer = self.answers.get("classes")
+        return self._top("classes")
+
+    def _top(self, name: str) -> pl.Series:
+        """Return the likeliest class of each key."""
+        answer = self.answers.get(name)
         if not isinstance(answer, Classes) or not len(self):
             return pl.Series([None] * len(self), dtype=pl.String)
         return pl.Series(list(answer.classes), dtype=pl.String).gather(answer.top(1)[:, 0])
@@ -118,7 +167,7 @@ class Outlook:
         """Return the columns of the answers that look over one window."""
         columns: dict[str, Floats] = {}
         for name, days in self.windows.items():
-            answer = self.answers.get(name)
+            answer = self.answers.get(name) if name in _USUAL else None
             if isinstance(answer, Amount):
                 columns |= {f"{name}_mean_{days:g}d": answer.mean, f"{name}_p50_{days:g}d": answer.quantile(0.5)}
             elif isinstance(answer, Probability):

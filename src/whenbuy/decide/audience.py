@@ -11,7 +11,9 @@ from whenbuy.core.arrays import Floats
 from whenbuy.core.errors import UsageError
 
 
-def bids(user_id: pl.Series, extra_orders: Floats, margin: Floats, click: Floats, *, keep: float = 0.0) -> pl.DataFrame:
+def bids(
+    user_id: pl.Series, extra_orders: Floats, margin: Floats, click: Floats, *, given: Floats | None = None, keep: float = 0.0
+) -> pl.DataFrame:  # fmt: skip
     """Return what may be bid for each customer, the highest first; whom an advertisement does not move is left out.
 
     Where the highest bid wins and the second highest is paid, bidding the value is best (Vickrey 1961); the value of an impression is
@@ -27,6 +29,8 @@ def bids(user_id: pl.Series, extra_orders: Floats, margin: Floats, click: Floats
         What an order earns (n).
     click
         P(she clicks on an impression) (n).
+    given
+        What the advertised offer is expected to cost per impression, where it is redeemed (n); nothing without an offer.
     keep
         Share of the value that must remain as profit, in [0, 1).
 
@@ -37,7 +41,7 @@ def bids(user_id: pl.Series, extra_orders: Floats, margin: Floats, click: Floats
     """
     if not 0 <= keep < 1:
         raise UsageError(f"{keep:g} of the value was to remain as profit.", "It is a share from 0 on and below 1.", "Change it.")
-    value = extra_orders * margin
+    value = extra_orders * margin - (0.0 if given is None else given)
     table = pl.DataFrame({"user_id": user_id, "value": value, "bid": value * (1 - keep), "click": click})
     per_click = pl.when(pl.col("click") > 0).then(pl.col("bid") / pl.col("click"))
     return (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
-from whenbuy.core.arrays import Floats, Ints
+from whenbuy.core.arrays import Bools, Floats, Ints
 from whenbuy.core.errors import UsageError
 
 Reward = Literal["amount", "chance"]
@@ -62,16 +63,13 @@ class Thompson:
         The probabilities are counted over ``draws`` draws of the weights, and the arm is drawn by them: so they are exact for what is
         done. Each arm has at least half a draw in ``draws``, so that no propensity is 0.
         """
-        n, arms = len(contexts), len(self.mean)
-        wins = np.full((n, arms), 0.5)
-        roots = [np.linalg.cholesky(np.linalg.inv(one)) for one in self.precision]
-        for _ in range(draws):
-            weights = np.stack([m + root @ rng.standard_normal(len(m)) for m, root in zip(self.mean, roots, strict=True)])
-            wins[np.arange(n), (contexts @ weights.T).argmax(axis=1)] += 1.0
-        chance = wins / wins.sum(axis=1, keepdims=True)
-        ticket = rng.random(n)
-        arm = np.minimum((np.cumsum(chance, axis=1) < ticket[:, None]).sum(axis=1), arms - 1)
-        return arm.astype(np.int64), chance
+        chance = _chances(self.sampled(rng, draws), contexts, np.ones((len(contexts), len(self.mean)), bool))
+        return drawn(chance, rng.random(len(contexts))), chance
+
+    def sampled(self, rng: np.random.Generator, draws: int) -> Floats:
+        """Return weights drawn from what is believed (draws x arms x k)."""
+        roots = np.stack([np.linalg.cholesky(np.linalg.inv(one)) for one in self.precision])
+        return np.asarray(self.mean + np.einsum("akj,daj->dak", roots, rng.standard_normal((draws, *self.mean.shape))))
 
     def update(self, contexts: Floats, arm: Ints, reward: Floats) -> Thompson:
         """Return what is believed after some rewards: contexts (n x k), the arm of each (n), what came of it (n)."""
@@ -81,6 +79,61 @@ class Thompson:
             step = _linear if self.reward == "amount" else _logistic
             mean[each], precision[each] = step(mean[each], precision[each], contexts[rows], reward[rows], self.noise)
         return replace(self, mean=mean, precision=precision)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bandit:
+    """What draws offers for customers by Thompson sampling: beliefs about every arm, and the context of every customer.
+
+    Parameters
+    ----------
+    arms
+        "none" first, then an offer on a channel each ("ten@email").
+    contexts
+        Of the customers (n x k).
+    weights
+        Drawn from what is believed (draws x arms x k): the chance of an arm is the share of these draws in which it is the best.
+    """
+
+    arms: tuple[str, ...]
+    contexts: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, believed: Thompson, arms: Sequence[str], contexts: Floats, rng: np.random.Generator, *, draws: int = 1000) -> Bandit:
+        """Return what draws by these beliefs."""
+        return cls(tuple(arms), contexts, believed.sampled(rng, draws))
+
+    def chances(self, rows: Ints, arms: Sequence[str], allowed: Bools) -> Floats:
+        """Return the chance of nothing and of each of some arms (m x 1 + arms) for some customers.
+
+        Parameters
+        ----------
+        rows
+            Which customers (m).
+        arms
+            Which arms beside nothing.
+        allowed
+            Which of them each may be sent (m x arms); the others have no chance.
+        """
+        places = [0, *(self.arms.index(name) for name in arms)]
+        open_arms = np.hstack([np.ones((len(rows), 1), bool), allowed])
+        return _chances(self.weights[:, places], self.contexts[rows], open_arms)
+
+
+def drawn(chance: Floats, ticket: Floats) -> Ints:
+    """Return the arm (n) that a number in [0, 1) draws from the chances of the arms (n x arms)."""
+    arm = (np.cumsum(chance, axis=1) <= ticket[:, None]).sum(axis=1)
+    possible = chance.shape[1] - 1 - (chance[:, ::-1] > 0).argmax(axis=1)  # the last arm with a chance: rounding may not go beyond it
+    return np.asarray(np.minimum(arm, possible), np.int64)
+
+
+def _chances(weights: Floats, contexts: Floats, allowed: Bools) -> Floats:
+    """Return in which share of the draws each allowed arm is the best (n x arms); each has at least half a draw."""
+    wins, every = np.where(allowed, 0.5, 0.0), np.arange(len(contexts))
+    for each in weights:
+        wins[every, np.where(allowed, contexts @ each.T, -np.inf).argmax(axis=1)] += 1.0
+    return np.asarray(wins / wins.sum(axis=1, keepdims=True))
 
 
 def _linear(mean: Floats, precision: Floats, x: Floats, y: Floats, noise: float) -> tuple[Floats, Floats]:

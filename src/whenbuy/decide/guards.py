@@ -165,8 +165,11 @@ class Bounds:
     @property
     def words(self) -> str:
         """Say whether doing nothing could be better; empty where it could not."""
-        if self.gain <= 0:
-            return ""
+        if self.gain < 0:
+            return (
+                f"This plan is expected to be worse than doing nothing: it loses {-self.gain:,.0f}, the price of drawing by lot to learn. "
+                "Draw fewer, or measure what comes of it."
+            )
         if self.low < 0:
             return (
                 f"This plan may be worse than doing nothing: it is expected to earn {self.gain:,.0f}, but the lower end of its 80 % "

@@ -15,11 +15,13 @@ from whenbuy.core.effect import CurveEffect
 from whenbuy.core.errors import UsageError
 from whenbuy.core.holdout import hold_out
 from whenbuy.decide import lot, words
+from whenbuy.decide.bandit import Bandit
 from whenbuy.decide.campaign import Campaign, Orders
-from whenbuy.decide.gains import Options, Pair, Response, Worth, options, pairs, respond
+from whenbuy.decide.gains import Options, Pair, Response, Worth, arm, options, pairs, respond
 from whenbuy.decide.guards import Bounds, Reachable, bounds, require_kept
 from whenbuy.decide.knapsack import Choice, at_prices, choose, trace
 from whenbuy.decide.limits import Limits
+from whenbuy.decide.lot import Lottery
 from whenbuy.decide.timing import send_instants
 
 WHOLE: Final = 2000
@@ -83,7 +85,7 @@ class Plan:
 
 def make(
     campaign: Campaign, orders: Orders, effects: Iterable[CurveEffect], reachable: Reachable, *, policy: str = POLICY,
-    closed: tuple[int, ...] = (),
+    closed: tuple[int, ...] = (), bandit: Bandit | None = None,
 ) -> Plan:  # fmt: skip
     """Return the plan that is expected to earn most.
 
@@ -101,6 +103,8 @@ def make(
         The name under which the decisions are kept.
     closed
         Local days (since 1970-01-01) on which nobody can buy.
+    bandit
+        What draws for those who are drawn by lot; every allowed option and nothing are equally likely without one.
 
     Raises
     ------
@@ -111,7 +115,7 @@ def make(
     held = hold_out(orders.user_id, guards.hold_out, f"{campaign.seed} hold-out")
     drawn = hold_out(orders.user_id, guards.explore, f"{campaign.seed} explore") & ~held
     first_day = campaign.first_day(reachable)
-    parts = _parts(campaign, orders, effects, first_day, reachable.reach(campaign.channels), drawn, closed)
+    parts = _parts(campaign, orders, effects, first_day, reachable.reach(campaign.channels), drawn, closed, bandit)
     choice, ghost, limits = _chosen(campaign, parts, held, drawn)
     placed = _placed(parts, choice.option, ghost, held, drawn)
     decisions = _decided(campaign, orders, parts, placed, reachable, first_day, held, drawn, policy)
@@ -139,20 +143,24 @@ class _Parts:
         Where each stands (n).
     lot
         What the draw gave to those who are drawn by lot.
+    lottery
+        By which chances it drew.
     """
 
     pairs: tuple[Pair, ...]
     options: Options
     quadrant: Ints
     lot: lot.Drawn
+    lottery: Lottery
 
 
 def _parts(
     campaign: Campaign, orders: Orders, effects: Iterable[CurveEffect], first_day: Ints, reach: Floats, drawn: Bools,
-    closed: tuple[int, ...],
+    closed: tuple[int, ...], bandit: Bandit | None,
 ) -> _Parts:  # fmt: skip
     offers, contact = campaign.offers, np.array([channel.cost for channel in campaign.channels])
     every: tuple[Pair, ...] = ()
+    lottery: Lottery | None = None
     found: list[Options] = []
     quadrant: list[Ints] = []
     lots: list[lot.Drawn] = []
@@ -163,6 +171,7 @@ def _parts(
         shared = np.where(np.isin(ahead, closed), 0.0, 1.0)
         rows = slice(start, start + len(effect))
         every = every or pairs(offers, campaign.channels, effect.offers)
+        lottery = lottery or _lottery(campaign, every, bandit)
         of_arm = _offer_of_arm(every, len(effect.offers))
         valid, once = np.array([one.valid_days for one in offers])[of_arm], np.array([one.once for one in offers])[of_arm]
         mine = orders.take(rows)
@@ -171,11 +180,16 @@ def _parts(
         made = options(response, worth, every, contact, campaign.runs, whole=n <= WHOLE)
         found.append(made)
         quadrant.append(_quadrant(made, response, every))
-        lots.append(lot.draw(response, worth, every, contact, campaign.runs, np.flatnonzero(drawn[rows]), start, rng))
+        lots.append(lot.draw(response, worth, every, contact, campaign.runs, np.flatnonzero(drawn[rows]), start, rng, lottery))
         start += len(effect)
     if start != n:
         raise UsageError(f"The effects speak of {start:,} customers and the orders of {n:,}.", "They must be the same.", "Ask again.")
-    return _Parts(every, Options.joined(found), np.concatenate(quadrant), lot.Drawn.joined(lots))
+    return _Parts(every, Options.joined(found), np.concatenate(quadrant), lot.Drawn.joined(lots), lottery or Lottery(()))
+
+
+def _lottery(campaign: Campaign, every: Sequence[Pair], bandit: Bandit | None) -> Lottery:
+    names = (arm(campaign.offers[pair.offer].id, campaign.channels[pair.channel].name) for pair in every)
+    return Lottery(tuple(names), bandit)
 
 
 def _offer_of_arm(every: Sequence[Pair], arms: int) -> Ints:
@@ -279,7 +293,7 @@ def _decided(
     offer, channel = table[placed.pair, 0], table[placed.pair, 1]
     intended = np.where(held, table[placed.best, 0], offer).astype(np.int32)
     allowed = lot.allowed(first_day, campaign.runs, parts.pairs, campaign.days)
-    propensity = lot.propensity(placed.pair, placed.best, allowed, campaign.guards)
+    propensity = lot.propensity(placed.pair, placed.best, allowed, campaign.guards, parts.lottery)
     why = _why(parts, placed, allowed, reachable, held, drawn)
     return Decisions(
         orders.user_id, tuple(one.id for one in campaign.offers), tuple(one.name for one in campaign.channels), offer, channel,

@@ -11,14 +11,16 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import UsageError, WhenbuyError
 from whenbuy.core.examples import Labels
 from whenbuy.core.forecast import Amount, Classes, Forecast, Probability, TimeToEvent
+from whenbuy.core.number import Number
 from whenbuy.core.outlook import Outlook
 from whenbuy.evaluate.amount import amount_measures, mean_measures
 from whenbuy.evaluate.classes import class_measures
 from whenbuy.evaluate.measure import Measure
+from whenbuy.evaluate.number import number_measures
 from whenbuy.evaluate.probability import probability_measures
 from whenbuy.evaluate.when import curve_measures
 
-Answer = Outlook | TimeToEvent | Amount | Probability | Classes
+Answer = Outlook | TimeToEvent | Amount | Probability | Classes | Number
 Truth = Labels | Mapping[str, Labels]
 ORDERS: Final = "orders"
 """The question how many orders come: its labels are scored against the curves' mean count."""
@@ -66,10 +68,12 @@ def _one(answer: Forecast, truth: Truth, horizons: Sequence[float], threshold: f
         found = probability_measures(truth.value > 0, answer.chance, truth.observed, threshold=threshold)
     elif isinstance(answer, Classes):
         found = class_measures(answer, truth)
+    elif isinstance(answer, Number):
+        found = number_measures(answer, truth)
     elif isinstance(answer, Amount):
         return list(amount_measures(answer, truth, beginning or "amount_"))
     else:
-        raise UsageError(f"A {type(answer).__name__} cannot be scored.", "Curves, amounts, chances and classes can be.")
+        raise UsageError(f"A {type(answer).__name__} cannot be scored.", "Curves, amounts, numbers, chances and classes can be.")
     return [measure.named(beginning + measure.name) for measure in found]
 
 

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from whenbuy.features.acts import LatestActs
 from whenbuy.features.builder import Builder, Feature
 from whenbuy.features.calendar import Calendar, Holiday, Payday, Weekdays
 from whenbuy.features.defaults import default_features, rhythm_features
@@ -71,6 +72,7 @@ __all__ = [
     "Holiday",
     "Last",
     "LastOrder",
+    "LatestActs",
     "LatestEvents",
     "Live",
     "Mean",
@@ -98,7 +100,7 @@ TYPES: Final[dict[str, type]] = {
     made.__name__: made
     for made in (
         BigOrder, ByClass, Calendar, Context, Count, Daily, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps, Holiday, Last,
-        LastOrder, LatestEvents, Mean, Met, Offers, Orders, Over, Payday, Rate, Recency, Share, Sum, Tenure, Weekdays,
+        LastOrder, LatestActs, LatestEvents, Mean, Met, Offers, Orders, Over, Payday, Rate, Recency, Share, Sum, Tenure, Weekdays,
     )
 }  # fmt: skip
 """The classes of a spec, and of the settings of blocks, by name, for the codec."""

@@ -117,8 +117,10 @@ class ByClass:
         return (np.empty(0, np.int64), 1.0) if paid is None else (np.asarray(paid.values[rows], np.int64), float(paid.scale))
 
 
-def most_bought(log: EventLog, column: str = "category", most: int = MOST) -> tuple[str, ...]:
+def most_bought(log: EventLog, column: str = "category", most: int = MOST, kind: str = "purchase") -> tuple[str, ...]:
     """Return the classes with the most buyers in a log (``most`` of them at most), the most bought first, ties by name.
+
+    Who has an event of a ``kind`` with a class counts as its buyer.
 
     Cut the log first: what is chosen must have been known. A log without the column has none.
 
@@ -132,7 +134,7 @@ def most_bought(log: EventLog, column: str = "category", most: int = MOST) -> tu
     names = log.columns[column].dictionary
     if names is None:
         raise ColumnError(f"Classes were asked for by {column!r}, which holds numbers.", "They need names.", "Name another.")
-    code: Ints = np.where(log.kind == log.code("purchase"), log.columns[column].values, -1).astype(np.int64)
+    code: Ints = np.where(log.kind == log.code(kind), log.columns[column].values, -1).astype(np.int64)
     buyers = count_buyers(log.offsets, code, len(names))
     least = np.sort(buyers)[-most] if len(buyers) > most else 0
     found = np.flatnonzero(buyers >= max(least, 1))

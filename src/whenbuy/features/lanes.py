@@ -336,13 +336,20 @@ def _of_gaps(way: int, n: int, total: int, high: int, low: int, last: int) -> fl
 
 
 @kernel
-def _of_orders(way: int, state: Ints, row: int, slot: int, at: int) -> float:
-    """Return a feature of the big orders, the open one among them."""
+def _big_orders(state: Ints, row: int, slot: int) -> tuple[int, int, int]:
+    """Return the number of orders, when the last big one was and how many are big, the open one among them."""
     n, last, big = state[row, slot + 2], state[row, slot + 4], state[row, slot + 5]
     if state[row, slot + 1] != MISSING:
         if outweighs(state[row, slot + 1], n, state[row, slot + 3]):
             last, big = max(last, state[row, slot]), big + 1
         n += 1
+    return n, last, big
+
+
+@kernel
+def _of_orders(way: int, state: Ints, row: int, slot: int, at: int) -> float:
+    """Return a feature of the big orders, the open one among them."""
+    n, last, big = _big_orders(state, row, slot)
     if way == BIG_SINCE:
         return math.nan if last == MISSING else float(at - last) / float(DAY)
     return math.nan if n == 0 else float(big) / float(n)
@@ -396,3 +403,70 @@ def read_rest(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instant
             else:
                 known = _of_state(way, state[row, a], at[key], factor)
             out[place[key], column] = known
+
+
+@kernel
+def spread_totals(code: Code, totals: Ints, row: Singles, begin: int, end: int, out: Singles) -> None:
+    """Write what totals say for the instants begin … end at which they stand so (features x m); ``row`` holds the plain features."""
+    plain, reads, factors = code.plain, code.reads, code.factors
+    for p in range(len(plain)):
+        for i in range(begin, end):
+            out[plain[p, 0], i] = row[plain[p, 0]]
+    for r in range(len(reads)):
+        if reads[r, 0] <= REPEATS:
+            way, a, b, c, d = reads[r, 0], reads[r, 2], reads[r, 3], reads[r, 4], reads[r, 5]
+            known = _of_totals(way, totals[0, a], totals[0, b], totals[0, c], totals[0, d], factors[r, 0], factors[r, 1])
+            for i in range(begin, end):
+                out[reads[r, 1], i] = known
+
+
+@kernel
+def spread_state(code: Code, state: Ints, decays: Floats, at: int, step: int, out: Singles) -> None:
+    """Write the features that are no totals as of instants that are a step apart (features x m), as `read_rest` does at each of them."""
+    reads, factors, names = code.reads, code.factors, code.names
+    for r in range(len(reads)):
+        way, a, found = reads[r, 0], reads[r, 2], out[reads[r, 1]]
+        if way <= REPEATS:
+            continue
+        if way == DECAYED:
+            if state[0, a] == MISSING:
+                found[:] = np.float32(0.0)
+            else:
+                spread_decay(decays[0, reads[r, 3]], at - state[0, a], step, factors[r, 0], factors[r, 1], found)
+        elif way in (GAP_MEAN, GAP_DEVIATION, GAP_LAST):
+            known = _of_gaps(way, state[0, a + 1], state[0, a + 2], state[0, a + 3], state[0, a + 4], state[0, a + 5])
+            found[:] = np.float32(known)
+        elif way >= BIG_SINCE:
+            _, latest, _ = _big_orders(state, ZERO, a)
+            if way == BIG_SINCE and latest != MISSING:
+                _spread_since(at - latest, step, found)
+            else:
+                found[:] = np.float32(_of_orders(way, state, ZERO, a, at))
+        elif way == NAME:
+            b, c, d = reads[r, 3], reads[r, 4], reads[r, 5]
+            found[:] = np.float32(math.nan if state[0, a] == MISSING else float(names[b + state[0, a]] if state[0, a] < c else d))
+        elif way == SINCE and state[0, a] != MISSING:
+            _spread_since(at - state[0, a], step, found)
+        else:
+            found[:] = np.float32(_of_state(way, state[0, a], at, factors[r, 0]))
+
+
+@kernel
+def _spread_since(since: int, step: int, found: Singles) -> None:
+    for i in range(len(found)):
+        found[i] = np.true_divide(float(since + i * step), float(DAY))
+
+
+@kernel
+def spread_decay(total: float, since: int, step: int, halflife: float, scale: float, found: Singles) -> None:
+    """Write a decayed total as of instants that are a step apart, with the bits that `halve` has; the loop does several at once."""
+    if np.true_divide(float(since + (len(found) - 1) * step), halflife) * 64.0 + 0.5 >= 65_408.0:
+        for i in range(len(found)):
+            found[i] = total * halve(float(since + i * step) / halflife) * scale
+        return
+    for i in range(len(found)):
+        x = np.true_divide(float(since + i * step), halflife)
+        stage = np.floor(x * 64.0 + 0.5)
+        z = (stage / 64.0 - x) * 0.6931471805599453
+        near = 1.0 + z * (1.0 + z * (0.5 + z * (0.16666666666666666 + z * (0.041666666666666664 + z * 0.008333333333333333))))
+        found[i] = total * (_POWERS[int(stage) >> 6] * (_ROOTS[int(stage) & 63] * near)) * scale

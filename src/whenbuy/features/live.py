@@ -63,7 +63,10 @@ class Live:
         self._day: tuple[int, int] = (0, 0)
         self._calendar = np.empty((1, len(program.names)), np.float32)
         self._turn = np.arange(len(program.names))
-        self._ahead = Ahead(0, np.zeros(1, np.int64), self._calendar, self._turn[None])
+        filled = [column for column, _ in program.by_day]
+        sizes = [len(filled), len(program.turned), len(program.over)]
+        self._shape = np.array([*sizes, *filled, *program.turned, *program.over.ravel()], np.int64)
+        self._ahead = Ahead(0, np.zeros((2, 1), np.int64), self._calendar)
 
     def __len__(self) -> int:
         return len(self._users)
@@ -193,7 +196,7 @@ class Live:
         return out
 
     def path(self, user: int, at: int, step: int, count: int) -> Singles:
-        """Return the features of one user as of an instant and so many steps later each, had nothing happened in between (count x names).
+        """Return the features of one user as of an instant and so many steps later each, had nothing happened in between (names x count).
 
         Parameters
         ----------
@@ -215,19 +218,19 @@ class Live:
             self._admit(user + 1)
         if not self._ahead.covers(at, at + (count - 1) * step):
             self._ahead = Ahead.of(self.program, at, at + count * step)
-        ahead, program, later = self._ahead, self.program, at + np.arange(count) * step
-        out = np.empty((count, len(program.names)), np.float32)
+        ahead, program = self._ahead, self.program
+        out = np.empty((len(program.names), count), np.float32)
         done = ring.read_path(
-            self._integers, self._reals, self._users, self._memory, user, self._width, later, ahead.ends, ahead.calendar, ahead.turns,
-            program.over, out,
+            self._integers, self._reals, self._users, self._memory, user, self._width, at, step, ahead.days, ahead.calendar, self._shape,
+            out,
         )  # fmt: skip
         if done == ring.BACKWARD:
             raise _too_early()
         if program.by_instant:
-            cutoff = np.full(count, at)
+            cutoff, later = np.full(count, at), at + np.arange(count) * step
             for column, measure in program.by_instant:
-                out[:, column] = measure(cutoff, later)
-            program.divide(out)
+                out[column] = measure(cutoff, later)
+            program.divide(out.T)
         return out
 
     def table(self, users: Ints, at: Instants, cutoff: Instants) -> Table:
@@ -283,18 +286,15 @@ class Ahead:
     ----------
     begin
         The midnight before the first of them.
-    ends
-        The midnights behind each (d).
+    days
+        The midnights behind each, and their weekdays (2 x d).
     calendar
         What the calendar says of each (d x f).
-    turns
-        Which column each column becomes on it (d x f).
     """
 
     begin: int
-    ends: Instants
+    days: Ints
     calendar: Singles
-    turns: Ints
 
     @classmethod
     def of(cls, program: Program, at: int, end: int) -> Ahead:
@@ -307,12 +307,11 @@ class Ahead:
         starts = np.array([begin, *ends[:-1]], np.int64)
         calendar = np.empty((len(ends), len(program.names)), np.float32)
         program.fill_calendar(starts, calendar)
-        turns = np.stack([program.turn(weekday) for weekday in part_of("weekday", starts, clock).tolist()])
-        return cls(begin, np.array(ends, np.int64), calendar, turns)
+        return cls(begin, np.array([ends, part_of("weekday", starts, clock)], np.int64), calendar)
 
     def covers(self, at: int, end: int) -> bool:
         """Return whether the first of these days holds an instant, and one of them another."""
-        return bool(self.begin <= at < self.ends[0] and end < self.ends[-1])
+        return bool(self.begin <= at < self.days[0, 0] and end < self.days[0, -1])
 
 
 def _out_of_order() -> UsageError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from whenbuy.core.arrays import DAY, Floats, Instants, Ints, Singles
 from whenbuy.core.kernel import kernel
-from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, fold, read_out, unpack
+from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, fold, read_out, read_plain, spread_state, spread_totals, unpack
 
 DONE, FULL, BACKWARD = range(3)
 """What a kernel says: done; the memory must grow first, nothing was changed; that instant lies before what is known."""
@@ -22,6 +22,8 @@ LAST_KNOWN, RING, ROOM, FIRST, EVENTS, TILE, TILE_ROOM, TILES, BOOK = range(9)
 """A user's bookkeeping: last known_at; block of events, its room, the first event in it, events; block of tiles, its room, tiles."""
 
 HEADER: Final = 65
+_NEVER: Final = cast("int", np.int64(2**62))
+_WEEK: Final = 7
 _EVENTS_FREE, _TILES_FREE = cast("int", np.int64(1)), cast("int", np.int64(33))
 
 
@@ -334,32 +336,70 @@ def read_row(
 
 @kernel
 def read_path(
-    integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: Instants, days: Instants,
-    calendar: Singles, turns: Ints, over: Ints, out: Singles,
+    integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: int, step: int, days: Ints, calendar: Singles,
+    shape: Ints, out: Singles,
 ) -> int:  # fmt: skip
-    """Read one user out as of rising instants (m rows), had nothing happened in between, and finish each row.
+    """Read one user out as of instants that are a step apart (features x m), had nothing happened in between.
 
-    ``calendar`` and ``turns`` tell of the days that end at the instants ``days``. Her pointers are left as of the first instant.
+    ``days`` holds the ends of the days ahead and their weekdays (2 x d), ``calendar`` what the calendar says of each. ``shape`` says how
+    many columns the calendar fills, how many groups of seven turn, and how many columns are one over another; then which. Her pointers are
+    left as of the first instant. Most of what is told of her stays as it is or fades, so a feature is written for all instants at once.
     """
-    code = unpack(integers, reals)
+    code, count = unpack(integers, reals), out.shape[1]
     user = _open(code, users[who])
-    if at[0] <= user.book[LAST_KNOWN]:
+    if at <= user.book[LAST_KNOWN]:
         return BACKWARD
     events, tiles = _events(memory, user.book, columns), _tiles(memory, user.book, code.width)
-    place, day, row = np.zeros(1, np.int64), 0, np.empty((1, out.shape[1]), np.float32)
-    for i in range(len(out)):
-        while day < len(days) - 1 and at[i] >= days[day]:
-            day += 1
-        _move(code, user, events, at[i])
+    begin, row, place = 0, np.empty((1, len(out)), np.float32), np.zeros(1, np.int64)
+    totals, leave, tile_leave = user.totals[0], user.leave, user.tile_leave
+    while begin < count:
+        _move(code, user, events, at + begin * step)
         if user.book[TILES]:
-            _move_tiles(code, user, tiles, at[i])
-        row[0] = calendar[day]
-        read_out(code, user.totals, user.state, user.decays, at[i : i + 1], place, ZERO, PLUS, row)
-        _finish(row[0], turns[day], over, out[i])
-    _move(code, user, events, at[0])
-    if user.book[TILES]:
-        _move_tiles(code, user, tiles, at[0])
+            _move_tiles(code, user, tiles, at + begin * step)
+        if begin == 0:
+            totals, leave, tile_leave = user.totals[0].copy(), user.leave.copy(), user.tile_leave.copy()
+        end = begin + 1 + min(max((_leaves(code, user, events, tiles) - at) // step - begin, 0), count - begin - 1)
+        read_plain(code, user.totals, ZERO, place, ZERO, PLUS, row)
+        spread_totals(code, user.totals, row[0], begin, end, out)
+        begin = end
+    spread_state(code, user.state, user.decays, at, step, out)
+    _spread_days(at, step, days, calendar, shape[3 : 3 + shape[0]], shape[3 + shape[0] : 3 + shape[0] + shape[1]], out)
+    over = shape[3 + shape[0] + shape[1] :].reshape((-1, 3))
+    for i in range(len(over)):
+        top, below, found = out[over[i, 1]], out[over[i, 2]], out[over[i, 0]]
+        for k in range(count):
+            found[k] = top[k] / below[k] if below[k] != 0 else np.float32(np.nan)
+    user.totals[0], user.leave[:], user.tile_leave[:] = totals, leave, tile_leave
     return DONE
+
+
+@kernel
+def _leaves(code: Code, user: User, events: Ints, tiles: Ints) -> int:
+    """Return the instant behind which the next event or tile has left a window."""
+    first, head, width = _NEVER, user.book[FIRST], code.width
+    for window in range(len(code.windows)):
+        if user.leave[window] < user.book[EVENTS]:
+            first = min(first, events[0, head + user.leave[window]] + code.windows[window])
+        if user.tile_leave[window] < user.book[TILES]:
+            first = min(first, tiles[user.tile_leave[window], width] * DAY + code.windows[window])
+    return first
+
+
+@kernel
+def _spread_days(at: int, step: int, days: Ints, calendar: Singles, by_day: Ints, turned: Ints, out: Singles) -> None:
+    """Write what the calendar says of each instant, and turn the weekdays."""
+    day, held = 0, np.empty(_WEEK, np.float32)
+    for i in range(out.shape[1]):
+        while day < days.shape[1] - 1 and at + i * step >= days[0, day]:
+            day += 1
+        for column in by_day:
+            out[column, i] = calendar[day, column]
+        for first in turned:
+            for k in range(_WEEK):
+                held[k] = out[first + k, i]
+            today = days[1, day]
+            for k in range(_WEEK):
+                out[first + k, i] = held[today + k if today + k < _WEEK else today + k - _WEEK]
 
 
 @kernel

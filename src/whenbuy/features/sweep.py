@@ -12,7 +12,7 @@ import numpy.typing as npt
 from whenbuy.core.arrays import DAY, Floats, Instants, Ints, Singles
 from whenbuy.core.examples import Table
 from whenbuy.core.history import Past
-from whenbuy.core.kernel import kernel
+from whenbuy.core.kernel import free_kernel, kernel
 from whenbuy.features.lanes import HEAVY, MINUS, PLUS, REPEATS, ZERO, Code, add, fold, read_plain, read_rest, worth
 from whenbuy.features.program import Program
 
@@ -100,7 +100,7 @@ class Walk(NamedTuple):
     listed: Ints
 
 
-@kernel
+@free_kernel
 def sweep_rows(
     code: Code, time: Instants, kind: Ints, values: Ints, start: Ints, stop: Ints, at: Instants, place: Ints, out: Singles
 ) -> None:

@@ -170,7 +170,8 @@ def _listed(columns: list[str]) -> str:
 def _by_name(name: str, look: _Look) -> list[tuple[str, float, str]]:
     """Return what a column could be by its name, its content permitting: our column, how sure, and why."""
     word, whole = known_word(plain(name))
-    if word is None or not look.filled:
+    late = name == "offer_id"  # the first offer may come long after the rows that are looked at
+    if word is None or not (look.filled or late):
         return []
     key = COLUMN_NAMES[word]
     score = (0.97 if whole else 0.8) - 0.002 * min(_RANK[word], 80)

@@ -17,7 +17,10 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.log import CODED, KINDS, ORDERS, SCALES, Column, Dictionary, EventLog, order_by_time
 from whenbuy.core.profile import Profile
 from whenbuy.ingest.simulated.calendar import BEYOND_DAYS, ShopTime, offers
+from whenbuy.ingest.simulated.care import TOPICS
 from whenbuy.ingest.simulated.contacts import Audience, Contacts, draw_contacts, warped
+from whenbuy.ingest.simulated.foreseen import Foreseen, Ledger
+from whenbuy.ingest.simulated.lived import CARED_KINDS, COUPON, Lived, draw_cared, further_rows, live, settle
 from whenbuy.ingest.simulated.parameters import Parameters, Promotion
 from whenbuy.ingest.simulated.people import (
     Points,
@@ -64,6 +67,7 @@ class SimulatedShop:
     _contacts: Contacts
     _purchases: Points
     _visits: Points
+    _lived: Lived | None = None
 
     @property
     def sha256(self) -> str:
@@ -139,6 +143,26 @@ class SimulatedShop:
                 "Send days lie between the cutoff and the horizon.", "Change them, or lengthen the horizon.",
             )  # fmt: skip
         return offer_truth(keys, user, send_days, horizon_days, self._posterior(), self._audience(law), self._contacts, self.order_value)
+
+    def foreseen(self, keys: Keys, horizon_days: int = 28, *, dwell_above_s: float = 120.0) -> Foreseen:
+        """Return the best chances that anybody could give for what every key will do within so many days of her cutoff.
+
+        Whether she is active, contacts the service, is refunded, opens a message, follows its link or unsubscribes; whether she stays
+        longer than ``dwell_above_s`` seconds on her next visit; whether she is lost and why. See ``whenbuy.ingest.simulated.foreseen``.
+
+        Raises
+        ------
+        UsageError
+            As for ``truth``, or when the shop has no laws about how it treats its customers.
+        """
+        if (law := self.parameters.care) is None or self._lived is None:
+            raise UsageError(
+                "The truth was asked how customers are treated, and this shop has no laws about it.", "It must have them.",
+                "Simulate with Parameters.frozen('service').",
+            )  # fmt: skip
+        user, points = people_of(keys, self.people), (self._purchases, self._visits)
+        ledger = Ledger.of(self.people, self.parameters, law, self._own, points, self._lived, self.history)
+        return ledger.foreseen(user, keys.cutoff, horizon_days, dwell_above_s)
 
     @property
     def order_value(self) -> float:
@@ -216,13 +240,16 @@ def simulate(
             "Change the numbers.",
         )
     laws = Parameters.frozen() if parameters is None else parameters
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(7)]
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(8)]
     time = ShopTime.of(laws, days)
     end = time.start + days * DAY
     people = draw_people(users, laws, time, days, streams[0])
     far = end if laws.promotions is None else end + BEYOND_DAYS // 2 * DAY
     purchases = draw_purchases(people, laws, time, far, streams[1])
     visits = draw_visits(people, laws, time, far, streams[2])
+    lived = None
+    if laws.care is not None:
+        people, lived, purchases, visits = live(draw_cared(people, laws.care, streams[7]), laws.care, purchases, visits, end, streams[7])
     own, contacts, decisions = PersonalTime.plain(time, clocks(people, laws)), Contacts.none(), None
     if laws.promotions is not None:
         plain, everybody = own, np.arange(users)
@@ -236,10 +263,14 @@ def simulate(
     births = Points.of(users, came, moments(people, "born")[came])
     parts = till.orders(purchases) + till.visits(visits, births, len(purchases.time)) + till.shown() + till.answers(purchases, streams[6])
     sessions = len(purchases.time) + len(births.time) + len(visits.time)
+    if laws.care is not None and lived is not None:
+        plain_rows = together(parts)
+        settle(lived, plain_rows, people, laws.care, streams[7])
+        parts = [plain_rows, *further_rows(lived, plain_rows)]
     rows = lose(together(parts), sessions, laws, streams[4])
     del parts
     log = _log(rows, till, _Sizes(users, days, len(purchases.time), sessions), streams[4], streams[5] if dirty else None)
-    known = ("price_class", "region") if laws.promotions is None else ("price_class", "region", "segment")
+    known = ["price_class", "region", *(name for name in ("segment", "plan") if name in people.columns)]
     history = History(
         log, Clock(),
         Profile("user", people.select(pl.col("user_id").alias("id"), *known), timeless=True),
@@ -247,7 +278,7 @@ def simulate(
         offers(laws, days),
         laws.faults.lateness_days,
     )  # fmt: skip
-    return SimulatedShop(history, people, laws, decisions, time, own, contacts, purchases, visits)
+    return SimulatedShop(history, people, laws, decisions, time, own, contacts, purchases, visits, lived)
 
 
 def _position(names: tuple[str, ...], name: str, what: str) -> int:
@@ -291,12 +322,17 @@ def _log(rows: Rows, till: Till, size: _Sizes, rng: np.random.Generator, dirt: n
         columns[name] = Column(rows[name][order], coded[name])
     columns["category"] = Column(_of_item(till.catalogue.category, item), coded["category"])
     columns["brand"] = Column(_of_item(till.catalogue.brand, item), coded["brand"])
-    if law is not None or till.parameters.promotion is not None:
+    further: dict[str, Column] = {}
+    kinds: tuple[str, ...] = KINDS
+    if till.parameters.care is not None:
+        columns["offer_id"], kinds = Column(rows["offer_id"][order], Dictionary.of([COUPON])), CARED_KINDS
+        further = {"topic": Column(rows["topic"][order], Dictionary.of(TOPICS))}
+    elif law is not None or till.parameters.promotion is not None:
         columns["offer_id"] = Column(rows["offer_id"][order], Dictionary.of([PROMOTION] if law is None else law.offers))
     columns["currency"] = Column(np.where(columns["amount"].values == MISSING, -1, 0).astype(np.int32), coded["currency"])
     return EventLog(
-        Dictionary(names("u", users, len(str(size.users)))), KINDS, offsets, known_at, time, rows["kind"][order],
-        {name: columns[name] for name in (ORDERS, *SCALES, *CODED) if name in columns}, end,
+        Dictionary(names("u", users, len(str(size.users)))), kinds, offsets, known_at, time, rows["kind"][order],
+        {name: columns[name] for name in (ORDERS, *SCALES, *CODED) if name in columns} | further, end,
         None if time is known_at else order_by_time(offsets, time),
     )  # fmt: skip
 

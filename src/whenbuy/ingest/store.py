@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ class Appended:
     repeated: int
 
 
-def append(folder: Path | str, lines: Lines, end: int | None = None) -> Appended:
+def append(folder: Path | str, lines: Lines, end: int | None = None, then: Callable[[History], History] = lambda it: it) -> Appended:
     """Add lines to a stored log: it becomes the log that one import of all lines, in this order of arrival, would have made.
 
     A row whose ``event_id`` is there already is not added again: who sends a batch twice changes nothing.
@@ -126,6 +127,8 @@ def append(folder: Path | str, lines: Lines, end: int | None = None) -> Appended
     end
         The instant before which the log is complete now; by default the later one of the old end and the midnight after the last event
         became known.
+    then
+        What is done with the whole log before it is stored, in the same step.
 
     Raises
     ------
@@ -142,7 +145,7 @@ def append(folder: Path | str, lines: Lines, end: int | None = None) -> Appended
         if end is None:
             end = max(old.end, old.clock.next_midnight(int(lines.known_at.max()))) if len(lines) else old.end
         log = group(Lines.of(old.log).followed_by(lines), end)
-        _commit(History(log, old.clock, old.users, old.items, old.offers, old.lateness_days), folder)
+        _commit(then(History(log, old.clock, old.users, old.items, old.offers, old.lateness_days)), folder)
         return Appended(open_log(folder), len(lines), sent - len(lines))
 
 

@@ -71,7 +71,7 @@ class AttributePrior:
 
         What they start from is everybody's curve, a mixture of all kinds of customers, so the interval stays wide.
         """
-        if curves.prior is None or not self.factors:
+        if curves.prior is None or not self.factors or not attributes.width:
             return curves
         times = np.where(curves.prior, self.factor(attributes), 1.0)[:, None]
         survival, count = np.where(times == 1, curves.survival, curves.survival**times), curves.mean_count * times

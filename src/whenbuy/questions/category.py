@@ -1,4 +1,4 @@
-"""From which classes of things does she buy next?"""
+"""From which classes of things does she buy, or look at, next?"""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from whenbuy.questions.asked import people
 
 @dataclass(frozen=True, slots=True)
 class NextClasses:
-    """Whether she buys at least one thing of each class within the horizon; observed only where the whole window has closed.
+    """Whether she takes at least one thing of each class within the horizon; observed only where the whole window has closed.
 
-    A class that the log does not know is bought by nobody.
+    A class that the log does not know is taken by nobody.
 
     Parameters
     ----------
@@ -30,12 +30,15 @@ class NextClasses:
         Names of the classes (k).
     column
         The column of names that tells the class of a thing.
+    kind
+        The kind of event that takes a thing: ``purchase``, ``view``, ``enquiry`` …
     """
 
     horizon_days: float
     classes: tuple[str, ...]
     column: str = "category"
     name: str = "classes"
+    kind: str = "purchase"
     entity: Entity = "user"
 
     def population(self, past: Past) -> Bools:
@@ -43,14 +46,14 @@ class NextClasses:
         return people(past)
 
     def label(self, past: Past, future: Future) -> Labels:
-        """Return 1 for each class bought in the window, else 0 (n x k)."""
+        """Return 1 for each class taken in the window, else 0 (n x k)."""
         log, keys = future._history.log, past.keys
         value = np.zeros((len(keys), len(self.classes)))
-        if self.column in log.columns and "purchase" in log.kinds:
+        if self.column in log.columns and self.kind in log.kinds:
             order = np.empty(0, np.int64) if log.by_time is None else log.by_time
             names = np.asarray(log.columns[self.column].values, np.int32)
             mark(
-                log.offsets, log.time, order, log.kind, log.code("purchase"), names, self._place(log), keys.code, future.start, future.end,
+                log.offsets, log.time, order, log.kind, log.code(self.kind), names, self._place(log), keys.code, future.start, future.end,
                 value,
             )  # fmt: skip
         return Labels(value, future.ripe == future.end, np.maximum(future.ripe, keys.cutoff))

@@ -1,4 +1,4 @@
-"""How often does she come, and how long does she stay next time?"""
+"""How often does she come, how long does she stay next time, and does she buy while she is here?"""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import MISSING, Bools, Codes, Instants, Ints, Kinds
+from whenbuy.core.arrays import DAY, MISSING, Bools, Codes, Floats, Instants, Ints, Kinds
+from whenbuy.core.blocks import Interactions
 from whenbuy.core.examples import Labels
 from whenbuy.core.history import Future, Past
 from whenbuy.core.kernel import kernel
 from whenbuy.core.keys import Entity
+from whenbuy.core.log import EventLog
 from whenbuy.questions.activity import ACTS
 from whenbuy.questions.asked import people
 
 PAUSE_S: Final = 30 * 60
 """Seconds without an act after which the next act begins another visit, where the log names no sessions."""
+COMES: Final = tuple(kind for kind in ACTS if kind not in ("opened", "redeemed"))
+"""What a visit is made of. Who opens a message stays where she is, and an offer is redeemed at a purchase, often under a date alone."""
+WINDOWS: Final = (7.0, 28.0, 84.0)
+"""Days over which past visits are counted."""
+_TOLD: Final = (
+    *(f"visits_{days:g}d" for days in WINDOWS), "visits", "visit_recency_days", "visit_gap_mean_days", "visit_gap_deviation_days",
+    "dwell_mean_s", "dwell_last_s", "dwell_visits",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +84,48 @@ def _scale(future: Future) -> int:
 def _walked(future: Future, pause_s: float) -> tuple[Ints, Ints, Instants]:
     """Return how many visits begin in each window (n), the dwell of the first of them and the instant of its last act."""
     log, keys = future._history.log, future.keys
+    by_time = np.empty(0, np.int64) if log.by_time is None else log.by_time
+    return walk(
+        log.offsets, log.time, by_time, log.kind, counting(log, COMES), *told_columns(log), keys.code, future.start, future.end,
+        round(pause_s * 1e6),
+    )  # fmt: skip
+
+
+def counting(log: EventLog, kinds: tuple[str, ...]) -> Bools:
+    """Return which kinds of a log are among some (one flag per kind)."""
     acts = np.zeros(max(len(log.kinds), 1), np.bool_)
-    acts[[log.code(kind) for kind in ACTS if kind in log.kinds]] = True
+    acts[[log.code(kind) for kind in kinds if kind in log.kinds]] = True
+    return acts
+
+
+def told_columns(log: EventLog) -> tuple[Codes, Ints]:
+    """Return the session of each event and its dwell, each empty where the log does not say."""
     none, nothing = np.empty(0, np.int32), np.empty(0, np.int64)
     session = log.columns["session_id"].values.astype(np.int32, copy=False) if "session_id" in log.columns else none
-    dwell = log.columns["dwell_s"].values.astype(np.int64, copy=False) if "dwell_s" in log.columns else nothing
-    by_time = nothing if log.by_time is None else log.by_time
-    return walk(
-        log.offsets, log.time, by_time, log.kind, acts, session, dwell, keys.code, future.start, future.end, round(pause_s * 1e6)
-    )  # fmt: skip
+    return session, log.columns["dwell_s"].values.astype(np.int64, copy=False) if "dwell_s" in log.columns else nothing
+
+
+@dataclass(frozen=True, slots=True)
+class PastVisits:
+    """What is known of the visits of each key before its cutoff, as a block with one class.
+
+    ``visits_7d``, ``_28d``, ``_84d`` and ``visits``: how many began in so many days, and in all; ``visit_recency_days``: since the last
+    act; ``visit_gap_mean_days`` and ``_deviation_days``: between their beginnings; ``dwell_mean_s``, ``dwell_last_s`` and
+    ``dwell_visits``: seconds spent per visit that tells of them, on the last of these, and how many tell.
+    """
+
+    pause_s: float = PAUSE_S
+
+    def block(self, past: Past) -> Interactions:
+        """Return what is known of past visits (n x 1 x f). Events count in the order in which they became known, late ones at once."""
+        log = past._history.log
+        session, dwell = told_columns(log)
+        told = look_back(
+            log.time, log.known_at, log.kind, counting(log, COMES), session, dwell, past.start, past.stop, past.at,
+            round(self.pause_s * 1e6), np.array(WINDOWS) * DAY,
+        )  # fmt: skip
+        told[:, -3:-1] /= 1 if "dwell_s" not in log.columns else log.columns["dwell_s"].scale
+        return Interactions("", ("visits",), _TOLD, told[:, None, :].astype(np.float32))
 
 
 @kernel
@@ -104,8 +147,7 @@ def walk(
             if not acts[kinds[row]]:
                 continue
             own = session[row] if len(session) else -1
-            same = own == named if own >= 0 or named >= 0 else before != MISSING and time[row] - before < pause
-            if not same and time[row] >= start[i]:
+            if not same(own, named, time[row], before, pause) and time[row] >= start[i]:
                 count[i] += 1
             if count[i] == 1:
                 last[i] = time[row]
@@ -113,3 +155,64 @@ def walk(
                     stayed[i] = dwell[row] + (stayed[i] if stayed[i] != MISSING else 0)
             before, named = time[row], own
     return count, stayed, last
+
+
+@kernel
+def look_back(
+    time: Instants, known_at: Instants, kinds: Kinds, acts: Bools, session: Codes, dwell: Ints, start: Ints, stop: Ints, at: Instants,
+    pause: int, windows: Floats,
+) -> Floats:  # fmt: skip
+    """Return what is told of the visits in each past: see ``PastVisits`` (n x f)."""
+    w = len(windows)
+    found = np.full((len(start), w + 7), np.nan)
+    for i in range(len(start)):
+        told = found[i]
+        told[: w + 1], told[w + 6] = 0.0, 0.0
+        before, named, first, begun, squares, seconds, stayed = MISSING, -1, MISSING, MISSING, 0.0, 0.0, MISSING
+        for row in range(start[i], stop[i]):
+            if not acts[kinds[row]]:
+                continue
+            now, own = min(time[row], known_at[row]), session[row] if len(session) else -1
+            if not same(own, named, now, before, pause):
+                seconds, stayed = _leave(told[w + 4 :], seconds, stayed), MISSING
+                told[w] += 1
+                for window in range(w):
+                    told[window] += now >= at[i] - windows[window]
+                if first == MISSING:
+                    first = now
+                else:
+                    squares += (max(now - begun, 0) / DAY) ** 2
+                begun = now
+            if len(dwell) and dwell[row] != MISSING:
+                stayed = dwell[row] + (stayed if stayed != MISSING else 0)
+            before, named = now, own
+        _leave(told[w + 4 :], seconds, stayed)
+        if before != MISSING:
+            told[w + 1] = (at[i] - before) / DAY
+        if told[w] > 1:
+            mean = (begun - first) / DAY / (told[w] - 1)
+            told[w + 2], told[w + 3] = mean, np.sqrt(max(squares / (told[w] - 1) - mean * mean, 0.0))
+    return found
+
+
+@kernel
+def same(own: int, named: int, now: int, before: int, pause: int) -> bool:
+    """Return whether an act belongs to the visit of the act before it."""
+    if own >= 0 or named >= 0:
+        return own == named
+    return before != MISSING and now - before < pause
+
+
+@kernel
+def _leave(told: Floats, seconds: float, stayed: int) -> float:
+    """Write mean, last and number of the dwells so far, with that of the visit that is over; return their sum."""
+    if stayed == MISSING:
+        return seconds
+    seconds += stayed
+    told[2] += 1
+    told[0], told[1] = seconds / told[2], stayed
+    return seconds
+
+
+TYPES: Final[dict[str, type]] = {PastVisits.__name__: PastVisits}
+"""The settings of this block by name, for the codec."""

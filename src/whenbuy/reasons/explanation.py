@@ -17,8 +17,10 @@ from whenbuy.core.examples import Table
 from whenbuy.core.forecast import instants
 from whenbuy.core.keys import Keys
 from whenbuy.core.text import label, printable
+from whenbuy.reasons.events import Events
 from whenbuy.reasons.families import TITLES, Facts, Family, Said, say
 from whenbuy.reasons.shapley import Shares, absolute_mean
+from whenbuy.reasons.sizes import decimals, percent, sized, something, unit
 
 _SCHEMA: Final = {
     "user_id": pl.String, "row": pl.Int64, "reason": pl.String, "points": pl.Float64, "error": pl.Float64, "feature": pl.String,
@@ -37,6 +39,9 @@ class Further(Protocol):
 
     def dependence(self, feature: str) -> pl.DataFrame:
         """Return the mean forecast by the value of one feature."""
+
+    def events(self, row: int, latest: int) -> Events:
+        """Return what each of the latest events of one of the customers asked about does to her forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ class Explanation:
         if not spoken:
             return f"as most customers ({percent(float(self.shares.chance[row]))})"
         words = [f"{one.said.state}: {self._sized(row, one.points)}" for one in spoken]
-        return "; ".join([f"{words[0]} {_unit(self._sized(row, spoken[0].points))}", *words[1:]])
+        return "; ".join([f"{words[0]} {unit(self._sized(row, spoken[0].points))}", *words[1:]])
 
     def headline(self, user: str) -> str:
         """Return the forecast of one customer beside the typical one. Raises as ``reasons``."""
@@ -179,6 +184,19 @@ class Explanation:
         runs from then on. Raises as ``reasons``.
         """
         return self.further.changes(self._row(user))
+
+    def events(self, user: str, latest: int = 32) -> Events:
+        """Return what each of the latest events of one customer does to her forecast.
+
+        Each was made by leaving the event (all lines of an order) out of her history and asking the whole model again, the others staying
+        where they are in time (occlusion: Zeiler and Fergus 2014). Raises as ``reasons``.
+
+        Raises
+        ------
+        SettingsError
+            When fewer than one event is asked about.
+        """
+        return self.further.events(self._row(user), latest)
 
     def dependence(self, feature: str) -> pl.DataFrame:
         """Return the mean forecast of customers by the value of one feature, all else as it is (partial dependence: Friedman 2001).
@@ -220,15 +238,15 @@ class Explanation:
 
     def _spoken(self, row: int, top: int) -> list[Reason]:
         """Return the largest reasons that do not round to nothing."""
-        return [one for one in self._reasons(row)[:top] if self._sized(row, one.points).strip("+−0.")]
+        return [one for one in self._reasons(row)[:top] if something(self._sized(row, one.points))]
 
     def _sized(self, row: int, points: float) -> str:
-        return sized(points, 0 if abs(self._reasons(row)[0].points) >= 2.5 else 1)
+        return sized(points, decimals(self._reasons(row)[0].points))
 
     def _detailed(self, row: int, one: Reason) -> str:
         size = self._sized(row, one.points)
         numbers = f"{one.said.detail}; " if one.said.detail else ""
-        return f"{one.said.state} ({numbers}{size} {_unit(size)})"
+        return f"{one.said.state} ({numbers}{size} {unit(size)})"
 
     def _row(self, user: str) -> int:
         rows = np.flatnonzero((self.keys.ids() == user).to_numpy())
@@ -248,17 +266,3 @@ class Explanation:
 
     def __repr__(self) -> str:
         return f"Explanation({len(self)} customers, {len(self.families)} reasons, base {percent(self.base)}, {self.horizon_days:g} days)"
-
-
-def sized(points: float, decimals: int) -> str:
-    """Return probability points with their sign."""
-    return f"{points:+.{decimals}f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """Return a chance in percent; what is not certain is never shown as 0 or 100."""
-    return "<1 %" if share < 0.005 else ">99 %" if share > 0.995 else f"{100 * share:.0f} %"
-
-
-def _unit(size: str) -> str:
-    return "point" if size[1:] == "1" else "points"

@@ -65,16 +65,12 @@ class Answering:
                 further.append((rows[name].amount if several else rows[name].chance, several))
         return cls(model, clock, said.curves.grid_days, rows, tuple(further), all(row.compiled for row in rows.values()))
 
-    def curve(self, asked: Asked, read_at: int, attributes: Callable[[], pl.DataFrame]) -> Curve:
-        """Return what the models say of a customer whose past was read at an instant."""
+    def curve(self, asked: Asked, read_at: int, attributes: Callable[[], pl.DataFrame], *, everything: bool = True) -> Curve:
+        """Return what the models say of a customer whose past was read at an instant; not ``everything``, then only when she buys."""
         rows = self.rows
-        orders = rows.get("orders")
-        survival, count, prior = rows["purchase"].curve(asked, orders is None)
-        if orders is not None:
-            count = orders.curve(asked, True)[1]
-        if self.model.closed or (prior and self.model.newcomers is not None and self.model.newcomers.factors):
-            survival, count = self._moved(survival, count, prior, read_at, attributes)
-        fallen, whole = finished(survival, count)
+        fallen, count, prior = self._when(asked, read_at, attributes, rows.get("orders") if everything else None, everything)
+        if not everything:
+            return Curve(read_at, fallen, count)
         amount = rows["amount"].amount(asked) if "amount" in rows else (nan, nan)
         told: tuple[float, ...] = ()
         for say, several in self.further:
@@ -82,7 +78,31 @@ class Answering:
         chance = given = None
         if "classes" in rows:
             chance, given = rows["classes"].classes(asked)
-        return Curve(read_at, fallen, whole, amount, told, chance, given if prior is False else None)
+        return Curve(read_at, fallen, count, amount, told, chance, given if prior is False else None)
+
+    def _when(
+        self, asked: Asked, read_at: int, attributes: Callable[[], pl.DataFrame], orders: Row | None, everything: bool
+    ) -> tuple[Floats, Floats, bool | None]:
+        """Return log-survival and expected orders at 0 and on the days of the grid, and whether only a prior speaks."""
+        purchase, counted = self.rows["purchase"], everything and orders is None
+        prior: bool | None
+        if purchase.whole is None:
+            survival, count, prior = purchase.curve(asked, counted)
+        else:
+            told, prior = purchase.whole(asked, counted)
+            if orders is None and not self.model.closed and not (prior and self._differing):
+                return told[0], told[1], prior
+            survival, count = told[2, :-1], told[1, 1:]
+        if orders is not None:
+            count = orders.curve(asked, True)[1]
+        if self.model.closed or (prior and self._differing):
+            survival, count = self._moved(survival, count, prior, read_at, attributes)
+        return *finished(survival, count), prior
+
+    @property
+    def _differing(self) -> bool:
+        """Whether attributes say how newcomers differ."""
+        return self.model.newcomers is not None and bool(self.model.newcomers.factors)
 
     def _moved(
         self, survival: Floats, count: Floats, prior: bool | None, read_at: int, attributes: Callable[[], pl.DataFrame]

@@ -23,6 +23,7 @@ from whenbuy.serve.rest import rest, routes_of
 from whenbuy.serve.routes import PUBLIC, Reply, Request, Route, Table
 from whenbuy.serve.wire import Refusal, refusal_of, refused
 
+_NAMING_HOSTS: Final = (b"host", b"origin")
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 _BEAT_S: Final = 0.01
 
@@ -59,14 +60,14 @@ def application(
         When a route does not say who may ask it.
     """
     metrics, hot = Metrics(), Hot(engine, limits)
-    described: dict[type, bytes] = {}
+    described: dict[tuple[type, type], bytes] = {}
 
     def description() -> bytes:
-        answer = engine.live.answer
-        if answer not in described:  # another model answers with other horizons
+        answers = engine.live.answer, engine.live.when
+        if answers not in described:  # another model answers with other horizons
             described.clear()
-            described[answer] = document(table, limits, answer)
-        return described[answer]
+            described[answers] = document(table, limits, *answers)
+        return described[answers]
 
     refusals = Refusals()
     gate = Gate(2.0 * limits.most_waiting, limits.most_lag_s)
@@ -285,9 +286,10 @@ def _costs(route: Route) -> bool:
 def _require_own_machine(scope: Mapping[str, Any]) -> None:
     """Refuse pages of other sites: where no key is needed, a browser on this machine must not be made to ask."""
     for name, value in scope["headers"]:
+        if name not in _NAMING_HOSTS:
+            continue
         said = value.decode("latin-1")
-        host = said if name == b"host" else said.rpartition("//")[2] if name == b"origin" else ""
-        if _without_port(host).lower() not in _HOSTS:
+        if _without_port(said if name == b"host" else said.rpartition("//")[2]).lower() not in _HOSTS:
             raise refused(
                 403, f"The request says {name.decode()}: {said[:100]}.", "Without keys only this machine itself may ask.",
                 "Ask http://127.0.0.1, or make a key with `whenbuy keys new`.",

@@ -31,21 +31,29 @@ class Asking:
         Returns her as examples of one row.
     """
 
-    __slots__ = ("_block", "_examples", "_held", "_live", "_paths", "_place", "_read_at", "_whole", "values")
+    __slots__ = ("_block", "_examples", "_held", "_live", "_path", "_place", "_read_at", "_step", "_values", "_whole")
 
     def __init__(self, live: Live, place: int, read_at: int, block: Callable[[], Singles | None], examples: Callable[[], Examples]) -> None:
         self._live, self._place, self._read_at, self._block, self._examples = live, place, read_at, block, examples
-        self.values = live.read(place, read_at)[None]
-        self._paths: dict[tuple[float, int], Singles] = {}
+        self._path: Singles | None = None
+        self._step: tuple[float, int] = (0.0, 0)
+        self._values: Singles | None = None
         self._held: Singles | None = None
         self._whole: Examples | None = None
 
+    @property
+    def values(self) -> Singles:
+        """Her features (1 x f); a path that was asked for before begins with them."""
+        if self._values is None:
+            path = self._path
+            self._values = self._live.read(self._place, self._read_at)[None] if path is None else path[:, 0].copy()[None]
+        return self._values
+
     def path(self, step_days: float, steps: int) -> Singles:
-        """Return her features as they would read 0, 1, … steps later, had nothing happened since (steps x f)."""
-        found = self._paths.get((step_days, steps))
-        if found is None:
-            found = self._paths[step_days, steps] = self._live.path(self._place, self._read_at, round(step_days * DAY), steps)
-        return found
+        """Return her features as they would read 0, 1, … steps later, had nothing happened since (f x steps)."""
+        if self._path is None or self._step != (step_days, steps):
+            self._path, self._step = self._live.path(self._place, self._read_at, round(step_days * DAY), steps), (step_days, steps)
+        return self._path
 
     def block(self) -> Singles:
         """Return what is told of her and each class (k x c)."""

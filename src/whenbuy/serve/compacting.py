@@ -18,7 +18,9 @@ import msgspec
 
 from whenbuy.core import errors
 from whenbuy.core.errors import WhenbuyError
+from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.serve.compaction import Compacted, compact
+from whenbuy.serve.entrance import rules_of
 from whenbuy.serve.store import journal_of
 
 _MODEST: Final = 5
@@ -85,7 +87,7 @@ def main(folder: str, environ: Mapping[str, str]) -> int:
     try:
         journal = journal_of(shop, 0.0, environ)  # it takes nothing: how long events may be on their way is not asked
         try:
-            said = compact(journal, shop / "log")
+            said = compact(journal, shop / "log", then=rules_of(Shop(shop)).finish)
         finally:
             journal.close()
     except WhenbuyError as error:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from whenbuy.core.history import History
 from whenbuy.core.log import CODED, SCALES, EventLog
 from whenbuy.ingest.lines import Lines, LinesBuilder
 from whenbuy.ingest.reception import Event
@@ -48,7 +49,13 @@ class Compacted:
     emptied: Mapping[str, int]
 
 
-def compact(journal: Journal, folder: Path, part: int = _PART, say: Callable[[str], None] | None = None) -> Compacted:
+def compact(
+    journal: Journal,
+    folder: Path,
+    part: int = _PART,
+    say: Callable[[str], None] | None = None,
+    then: Callable[[History], History] = lambda it: it,
+) -> Compacted:
     """Bring everything in the journal into the stored log.
 
     Parameters
@@ -61,6 +68,8 @@ def compact(journal: Journal, folder: Path, part: int = _PART, say: Callable[[st
         How many events the log takes in one step.
     say
         Told after each step how far it came.
+    then
+        What is done with the whole log before it is stored; it takes no event out.
 
     Raises
     ------
@@ -71,7 +80,7 @@ def compact(journal: Journal, folder: Path, part: int = _PART, say: Callable[[st
     seq, added, emptied = held(journal, history.log), 0, Counter[str]()
     while events := list(_range(journal, seq, part)):
         lines, lost = lines_of([event for _, event in events], history.log)
-        done = append(folder, lines, max(history.end, events[-1][1].known_at + 1))
+        done = append(folder, lines, max(history.end, events[-1][1].known_at + 1), then)
         history, seq, added = done.history, events[-1][0], added + done.added
         emptied.update(lost)
         journal.mark_compacted(seq)

@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from whenbuy.core.errors import BusyError, WhenbuyError
 from whenbuy.core.history import History
@@ -33,27 +34,28 @@ POLL_S: Final = 0.5
 
 
 class Live(Protocol):
-    """The live state, as the engine uses it; `LiveState` is one.
+    """The live state, as the engine uses it; `LiveState` is one."""
 
-    Parameters
-    ----------
-    seq
-        The place in the journal up to which it knows everything.
-    base
-        The place up to which the log holds everything on which it stands.
-    """
+    @property
+    def seq(self) -> int:
+        """The place in the journal up to which it knows everything."""
 
-    seq: int
-    base: int
+    @property
+    def base(self) -> int:
+        """The place up to which the log holds everything on which it stands."""
 
     @property
     def answer(self) -> type:
         """The structure of one forecast."""
 
+    @property
+    def when(self) -> type:
+        """The structure of one forecast that says only when they buy."""
+
     def apply(self, seq: int, event: Event) -> None:
         """Learn of one event."""
 
-    def forecasts(self, users: Sequence[str], at: int) -> Sequence[Any]:
+    def forecasts(self, users: Sequence[str], at: int, *, everything: bool = True) -> Sequence[Any]:
         """Return the forecasts of these users as of an instant."""
 
     def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
@@ -61,6 +63,14 @@ class Live(Protocol):
 
     def snapshot(self, folder: Path) -> None:
         """Write what the log does not hold."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A live state that tells other workers what it learned; `SharedState` is one."""
+
+    def publish(self) -> None:
+        """Tell the others what was learned since the last time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +95,10 @@ class Standing:
 class _Waiting:
     """One caller's rows on their way to the disk, and the users whose forecasts are wanted then."""
 
-    __slots__ = ("forecasts", "future", "rows", "users")
+    __slots__ = ("everything", "forecasts", "future", "rows", "users")
 
-    def __init__(self, rows: Sequence[Row], users: Sequence[str], future: asyncio.Future[Receipt]) -> None:
-        self.rows, self.users, self.future = rows, users, future
+    def __init__(self, rows: Sequence[Row], users: Sequence[str], everything: bool, future: asyncio.Future[Receipt]) -> None:
+        self.rows, self.users, self.everything, self.future = rows, users, everything, future
         self.forecasts: Sequence[Any] | None = None
 
 
@@ -119,6 +129,8 @@ class Engine:
         self.journal, self.reception, self.model, self.now = journal, reception, model, now
         self.behind = 0
         self._live, self._known_at = live, known_at
+        self._shared = live if isinstance(live, Shared) else None
+        self._after: list[Callable[[], None]] = []
         self._notes: dict[str, str] = {}
         self._waiting: list[_Waiting] = []
         self._rows = 0
@@ -165,7 +177,9 @@ class Engine:
         """Return what became of rows, after they are durable and known; raises as `take_and_say`."""
         return (await self.take_and_say(rows, ()))[0]
 
-    async def take_and_say(self, rows: Sequence[Row], users: Sequence[str]) -> tuple[Receipt, Sequence[Any] | None]:
+    async def take_and_say(
+        self, rows: Sequence[Row], users: Sequence[str], everything: bool = True
+    ) -> tuple[Receipt, Sequence[Any] | None]:
         """Return what became of rows, after they are durable and known, and the forecasts of some users with them.
 
         The forecasts of all who share a commit are made at once, which costs little more than one; None where that could not be done.
@@ -181,7 +195,7 @@ class Engine:
             raise BusyError("The server is ending.", "Events are taken while it runs.", "Send them again in a moment.")
         if self._rows and self._rows + len(rows) > _MOST_ROWS:
             raise BusyError(f"{self._rows:,} events wait already.", f"At most {_MOST_ROWS:,} may wait.", "Send them again in a moment.")
-        waiting = _Waiting(rows, users, self._loop.create_future())
+        waiting = _Waiting(rows, users, everything, self._loop.create_future())
         self._waiting.append(waiting)
         self._rows += len(rows)
         if not self._busy and not self._asked:  # those who come in the same turn of the loop share the commit
@@ -218,6 +232,14 @@ class Engine:
                 self._learn(found)
             elif isinstance(found, WhenbuyError):
                 self.note("journal", f"Events cannot be kept: {found.got}")
+        if self._shared is not None and self._catching:  # what others wrote before it is told with it
+            self._after.append(partial(self._tell, batch, outcome))
+        else:
+            self._tell(batch, outcome)
+
+    def _tell(self, batch: list[_Waiting], outcome: list[Receipt | Exception]) -> None:
+        """Tell other workers what was learned, and those who wait what became of their rows."""
+        self._publish()
         self._say([waiting for waiting, found in zip(batch, outcome, strict=True) if waiting.users and isinstance(found, Receipt)])
         for waiting, found in zip(batch, outcome, strict=True):
             if waiting.future.done():
@@ -229,17 +251,19 @@ class Engine:
 
     def _say(self, asking: Sequence[_Waiting]) -> None:
         """Forecast for those who asked; beyond a number that others can wait for, they ask again themselves."""
-        users: dict[str, Any] = {}
+        users: dict[tuple[str, bool], Any] = {}
         for place, waiting in enumerate(asking):
             if len(users) + len(waiting.users) > _AT_ONCE:
                 asking = asking[:place]
                 break
-            users.update(dict.fromkeys(waiting.users))
-        if users:
-            with suppress(Exception):  # whose fault it is shows when each asks alone
-                users = dict(zip(users, self.forecasts(tuple(users), self.moment()), strict=True))
-                for waiting in asking:
-                    waiting.forecasts = [users[user] for user in waiting.users]
+            users.update(dict.fromkeys((user, waiting.everything) for user in waiting.users))
+        with suppress(Exception):  # whose fault it is shows when each asks alone
+            for everything in {wish for _, wish in users}:
+                names = [user for user, wish in users if wish is everything]
+                for user, said in zip(names, self.forecasts(names, self.moment(), everything), strict=True):
+                    users[user, everything] = said
+            for waiting in asking:
+                waiting.forecasts = [users[user, waiting.everything] for user in waiting.users]
 
     # ------------------------------------------------------------------------------------------- the live state
 
@@ -265,6 +289,10 @@ class Engine:
             self.note("state", f"The event at {seq} could not be applied ({type(error).__name__}); a restart builds the state anew.")
         self._known_at = event.known_at if self._known_at is None else max(self._known_at, event.known_at)
 
+    def _publish(self) -> None:
+        if self._shared is not None:
+            self._shared.publish()
+
     async def catch_up(self) -> None:
         """Learn of what the journal holds beyond the state; raises as the journal does."""
         if not self._catching:
@@ -279,11 +307,15 @@ class Engine:
                 for seq, event in page:
                     if seq > self._live.seq:
                         self._step(seq, event)
+                self._publish()
                 self._fallen(max(await asyncio.to_thread(self.journal.last) - self._live.seq, 0))
                 if not self._missed and not (page and self.behind):
                     return
         finally:
             self._catching = False
+            after, self._after = self._after, []
+            for tell in after:
+                tell()
 
     def _fallen(self, behind: int) -> None:
         self.behind = behind
@@ -307,13 +339,15 @@ class Engine:
             for seq, event in page:
                 live.apply(seq, event)
         self._live, self.model = live, model
+        self._shared = live if isinstance(live, Shared) else None
         if known_at is not None:
             self._known_at = known_at if self._known_at is None else max(known_at, self._known_at)
         await self.catch_up()
 
-    async def rebase(self, history: History, seq: int) -> None:
-        """Let the state stand on a log that holds the journal up to a place: what the log holds needs no memory."""
-        codes = await asyncio.to_thread(codes_of, history)
+    async def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
+        """Let the state stand on a log that holds the journal up to a place: what the log holds needs no memory; see `LiveState.rebase`."""
+        if codes is None:
+            codes = await asyncio.to_thread(codes_of, history)
         if seq > self._live.seq:
             await self.catch_up()
         if self._live.base < seq <= self._live.seq:
@@ -321,9 +355,9 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------- forecasts out
 
-    def forecasts(self, users: Sequence[str], at: int) -> Sequence[Any]:
-        """Return the forecasts of these users as of an instant."""
-        return self._live.forecasts(users, at)
+    def forecasts(self, users: Sequence[str], at: int, everything: bool = True) -> Sequence[Any]:
+        """Return the forecasts of these users as of an instant; not ``everything``, then only when they buy."""
+        return self._live.forecasts(users, at, everything=everything)
 
     def earliest(self) -> int:
         """Return the earliest instant of which the state can speak: just after the last event."""

@@ -47,7 +47,7 @@ class Hot:
         self._engine, self._limits = engine, limits
         self._reading = ThreadPoolExecutor(1, "reading")
         self._zone = ZoneInfo(engine.reception.clock.zone)
-        self._said: dict[bytes, tuple[str, bool]] = {}
+        self._said: dict[bytes, tuple[str, bool, bool]] = {}
 
     def routes(self) -> list[Route]:
         """Return its routes."""
@@ -63,7 +63,7 @@ class Hot:
 
     async def events(self, request: Request) -> Reply:
         """Take the events of one request; answer after they are durable."""
-        source, forecast = self._wishes(request)
+        source, forecast, everything = self._wishes(request)
         raw = await request.body()
         if not raw.strip():
             raise refused(422, "The body is empty.", "An event is one JSON object.", "Send one event, an array or one a line.")
@@ -75,23 +75,23 @@ class Hot:
         else:
             rows = understood(reception, raw, source, now, lines)
         users = tuple(dict.fromkeys(row.user for row in rows if isinstance(row, Event) and row.user is not None)) if forecast else ()
-        receipt, found = await self._engine.take_and_say(rows, users)
+        receipt, found = await self._engine.take_and_say(rows, users, everything)
         if forecast and found is None:
-            found = await self._forecasts(users, None)
-        return self._taken(receipt, found)
+            found = await self._forecasts(users, None, everything)
+        return self._taken(rows, receipt, found)
 
-    def _wishes(self, request: Request) -> tuple[str, bool]:
-        """Return the source of events and whether forecasts are wanted; a sender says the same again and again, so it is read once."""
+    def _wishes(self, request: Request) -> tuple[str, bool, bool]:
+        """Return the source of events, whether forecasts are wanted, and all answers; a sender says the same again, so it is read once."""
         said: bytes = request.scope["query_string"]
         found = self._said.get(said)
         if found is None:
-            asked = request.query("forecast", "source")
-            found = _source(asked.get("source")), _flag("forecast", asked.get("forecast"))
+            asked = request.query("forecast", "answers", "source")
+            found = _source(asked.get("source")), _flag("forecast", asked.get("forecast")), _everything(asked.get("answers", "when"))
             if len(self._said) < _SENDERS:
                 self._said[said] = found
         return found
 
-    def _taken(self, receipt: Receipt, found: Sequence[Any] | None) -> Reply:
+    def _taken(self, rows: Sequence[Event | Refused], receipt: Receipt, found: Sequence[Any] | None) -> Reply:
         statuses = receipt.statuses
         if len(statuses) == 1:
             sent = [Sent(statuses[0], receipt.accepted[0], receipt.reasons[0] or None)]
@@ -100,12 +100,14 @@ class Hot:
         good, again, dead, late = (statuses.count(each) for each in ("accepted", "duplicate", "dead", "late"))
         standing = self._engine.standing(self._engine.now())
         body = Taken(good, again, dead, late, sent, standing.model, standing.data_age_s, standing.degraded, found)
-        return Reply(422 if dead and dead == len(statuses) else 200, encode(body))
+        none = dead == len(statuses) > 0 and all(isinstance(row, Refused) for row in rows)  # what cleaning took out was an event
+        return Reply(422 if none else 200, encode(body))
 
     async def one(self, request: Request) -> Reply:
         """Answer for one user."""
-        at = self._at(request.query("at").get("at"))
-        found = await self._forecasts([_user(request.text())], at)
+        asked = request.query("at", "answers")
+        everything = _everything(asked.get("answers", "all"))
+        found = await self._forecasts([_user(request.text())], self._at(asked.get("at")), everything)
         standing = self._engine.standing(self._engine.now())
         return Reply(200, encode(Forecasted(standing.model, standing.data_age_s, standing.degraded, found[0])))
 
@@ -129,17 +131,17 @@ class Hot:
                 f"At most {self._limits.most_users:,} are answered at a time.",
                 "Ask in parts.",
             )
-        found = await self._forecasts([_user(user) for user in asked.users], self._at(asked.at))
+        found = await self._forecasts([_user(user) for user in asked.users], self._at(asked.at), asked.answers == "all")
         standing = self._engine.standing(self._engine.now())
         return Reply(200, encode(Forecasts(standing.model, standing.data_age_s, standing.degraded, found)))
 
-    async def _forecasts(self, users: Sequence[str], at: int | None) -> list[Any]:
+    async def _forecasts(self, users: Sequence[str], at: int | None, everything: bool) -> list[Any]:
         moment = self._engine.moment() if at is None else at
         found: list[Any] = []
         for start in range(0, len(users), _AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            found += self._engine.forecasts(users[start : start + _AT_ONCE], moment)
+            found += self._engine.forecasts(users[start : start + _AT_ONCE], moment, everything)
         return found
 
     def _at(self, said: str | float | None) -> int | None:
@@ -184,6 +186,13 @@ def _flag(name: str, said: str | None) -> bool:
     raise refused(422, f"{name} is {said[:60]!r}.", "true or false is needed.", "Correct it, or leave it out.")
 
 
+def _everything(said: str) -> bool:
+    if said in _ANSWERS:
+        return _ANSWERS[said]
+    raise refused(422, f"answers is {said[:60]!r}.", "when or all is needed.", "Correct it, or leave it out.")
+
+
+_ANSWERS: Final = {"when": False, "all": True}
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 

@@ -5,7 +5,7 @@ An acknowledged event is on the disk. What is counted always adds up: sent = acc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -14,6 +14,8 @@ import msgspec
 from whenbuy.ingest.reception import Event, Reception, Refused, Value, late
 
 Status = Literal["accepted", "duplicate", "dead", "late"]
+Held = Literal["dead", "cleaned", "late"]
+"""What a row that was set aside is; one that was cleaned counts as a dead letter."""
 Key = tuple[str, str]
 """The source of an event and its id: what makes it this event for ever."""
 FORMAT: Final = 1
@@ -73,11 +75,11 @@ class Dead:
     id
         Its number, by which it is replayed.
     status
-        ``dead`` where it is no event, ``late`` where it came after the stated lateness.
+        ``dead`` where it is no event, ``cleaned`` where a rule of cleaning took it out, ``late`` where it came after the stated lateness.
     source
         Where it came from.
     raw
-        The bytes as they came; of a late event what was understood, as JSON.
+        The bytes as they came; of an event that was late or cleaned what was understood, as JSON.
     reason
         What was got, what is needed, what to do next.
     known_at
@@ -85,11 +87,26 @@ class Dead:
     """
 
     id: int
-    status: Status
+    status: Held
     source: str
     raw: bytes
     reason: str
     known_at: int
+
+
+class Entrance(Protocol):
+    """What judges events before they are kept, by events that were kept earlier; see ``entrance``."""
+
+    seq: int
+
+    def suspects(self, batch: Sequence[Event | Refused]) -> frozenset[int]:
+        """Return the places in a batch of events that may have to be taken out; most others cannot."""
+
+    def verdicts(self, fresh: Sequence[Event], places: Collection[int]) -> Mapping[int, str]:
+        """Return why some of these events, in the order of their arrival, are taken out, by place."""
+
+    def learn(self, events: Iterable[tuple[int, Event]]) -> None:
+        """Learn of events that are kept, with their places in the journal; those that are known already change nothing."""
 
 
 class Journal(Protocol):
@@ -170,7 +187,7 @@ class State:
 class Aside:
     """A row to be set aside; ``event_id`` is None where none is known."""
 
-    status: Status
+    status: Held
     source: str
     event_id: str | None
     known_at: int
@@ -193,10 +210,12 @@ def keys(batch: Sequence[Event | Refused]) -> list[Key]:
     return [(row.source, row.event_id) for row in batch if isinstance(row, Event)]
 
 
-def sort_out(batch: Sequence[Event | Refused], known: Collection[Key], state: State, lateness_days: float) -> Sorted:
+def sort_out(
+    batch: Sequence[Event | Refused], known: Collection[Key], state: State, lateness_days: float, entrance: Entrance | None = None
+) -> Sorted:
     """Return what a batch changes in a journal: each row is new, a duplicate, a dead letter or late.
 
-    Whether it is a duplicate is asked first: an event that was accepted in time may be sent again at any time.
+    Whether it is a duplicate is asked first: an event that was accepted in time may be sent again at any time. Cleaning comes last.
 
     Parameters
     ----------
@@ -208,42 +227,55 @@ def sort_out(batch: Sequence[Event | Refused], known: Collection[Key], state: St
         The journal's facts before the batch.
     lateness_days
         How many days an event may be on its way.
+    entrance
+        Says which of the events are taken out.
     """
-    accepted: list[int | None] = []
-    statuses: list[Status] = []
-    reasons: list[str] = []
-    stored: list[Event | None] = []
-    events: list[tuple[int, Event]] = []
-    aside: list[Aside] = []
+    accepted: list[int | None] = [None] * len(batch)
+    statuses: list[Status] = ["accepted"] * len(batch)
+    reasons = [""] * len(batch)
+    stored: list[Event | None] = [None] * len(batch)
+    aside: dict[int, Aside] = {}
+    fresh: list[tuple[int, Event]] = []
     met = set(known)
-    seq, high, duplicate, tardy = state.seq, state.known_at, state.duplicate, state.late
-    for row in batch:
-        number: int | None = None
-        event: Event | None = None
-        status: Status = "accepted"
-        reason = ""
+    high, duplicate, tardy = state.known_at, state.duplicate, state.late
+    for place, row in enumerate(batch):
         if isinstance(row, Refused):
-            status, reason = "dead", row.reason
-            aside.append(Aside("dead", row.source, None, row.known_at, reason, row.raw))
+            statuses[place], reasons[place] = "dead", row.reason
+            aside[place] = Aside("dead", row.source, None, row.known_at, row.reason, row.raw)
         elif (key := (row.source, row.event_id)) in met:
-            status, reason = "duplicate", _DUPLICATE
+            statuses[place], reasons[place] = "duplicate", _DUPLICATE
             duplicate += 1
         elif late(row, lateness_days):
             met.add(key)
-            status, reason = "late", _late(row, lateness_days)
-            aside.append(Aside("late", row.source, row.event_id, row.known_at, reason, _ENCODE(row)))
+            statuses[place], reasons[place] = "late", _late(row, lateness_days)
+            aside[place] = Aside("late", row.source, row.event_id, row.known_at, reasons[place], _ENCODE(row))
             tardy += 1
         else:
             met.add(key)
             event = row if row.known_at >= high else msgspec.structs.replace(row, known_at=high)
-            number, high, seq = seq + 1, event.known_at, seq + 1
-            events.append((seq, event))
-        accepted.append(number)
-        stored.append(event)
-        statuses.append(status)
-        reasons.append(reason)
+            high = event.known_at
+            fresh.append((place, event))
+    for place, why in _cleaned(fresh, entrance).items():
+        statuses[place], reasons[place] = "dead", why
+    seq, events = state.seq, []
+    for place, event in fresh:
+        if statuses[place] == "dead":
+            aside[place] = Aside("cleaned", event.source, event.event_id, event.known_at, reasons[place], _ENCODE(event))
+            continue
+        seq += 1
+        accepted[place], stored[place] = seq, event
+        events.append((seq, event))
     receipt = Receipt(tuple(accepted), tuple(statuses), tuple(reasons), tuple(stored))
-    return Sorted(receipt, events, aside, State(seq, high, state.sent + len(batch), duplicate, tardy))
+    return Sorted(receipt, events, [aside[place] for place in sorted(aside)], State(seq, high, state.sent + len(batch), duplicate, tardy))
+
+
+def _cleaned(fresh: Sequence[tuple[int, Event]], entrance: Entrance | None) -> Mapping[int, str]:
+    """Return which new events cleaning takes out, by their place in the batch, and why."""
+    if entrance is None or not fresh:
+        return {}
+    events = [event for _, event in fresh]
+    suspects = entrance.suspects(events)
+    return {fresh[place][0]: why for place, why in entrance.verdicts(events, suspects).items()} if suspects else {}
 
 
 def cut(whole: Receipt, sizes: Sequence[int]) -> list[Receipt]:
@@ -260,7 +292,7 @@ def again(dead: Dead, reception: Reception, now: int) -> Event | Refused:
     """Return what a reception makes of a row that was set aside."""
     if dead.status == "dead":
         return reception.one(dead.raw, dead.source, now, f"dead letter {dead.id}")
-    event: Event = msgspec.json.decode(dead.raw, type=Event)
+    event: Event = msgspec.json.decode(dead.raw, type=Event)  # late or cleaned
     return msgspec.structs.replace(event, known_at=now)
 
 

@@ -124,6 +124,11 @@ class LiveState:
         """The structure of one forecast: the columns of ``predict``, ``known_events`` and ``degraded``."""
         return self._reading.answer
 
+    @property
+    def when(self) -> type[msgspec.Struct]:
+        """The structure of one forecast that says only when she buys."""
+        return self._reading.when
+
     def __len__(self) -> int:
         return len(self._codes) + sum(name not in self._codes for name in self._tail)
 
@@ -201,8 +206,8 @@ class LiveState:
 
     # ------------------------------------------------------------------------------------------- forecasts out
 
-    def forecast(self, user: str, at: int) -> Any:
-        """Return the whole forecast of one customer as of an instant: an ``answer``.
+    def forecast(self, user: str, at: int, *, everything: bool = True) -> Any:
+        """Return the forecast of one customer as of an instant: an ``answer``, or a ``when``, where not ``everything`` is wanted.
 
         The model speaks when she did something, or a new day of the shop began; in between the curve is conditioned on her silence. A
         customer of whom nothing is known gets the priors.
@@ -213,9 +218,11 @@ class LiveState:
             When more is known than was known at that instant. Within the five minutes by which clocks may differ, the answer is as of just
             after her last event and says so in ``as_of``.
         """
-        return self.forecasts((user,), at)[0]
+        if len(self._users) >= self._most:
+            self._forget()
+        return self._forecast(user, self._known(user), at, None, everything)
 
-    def forecasts(self, users: Sequence[str], at: int, degraded: str | None = None) -> list[Any]:
+    def forecasts(self, users: Sequence[str], at: int, degraded: str | None = None, *, everything: bool = True) -> list[Any]:
         """Return the forecasts of customers as of an instant, in their order; raises as `forecast`.
 
         Parameters
@@ -226,26 +233,31 @@ class LiveState:
             The instant.
         degraded
             In what each of the answers is less than it should be; it is told with them.
+        everything
+            Whether every answer is wanted, or only when they buy.
         """
         if len(self._users) + len(users) > self._most:
             self._forget()
         known = [self._known(user) for user in users]
-        moments = [_moment(user, one, at) for user, one in zip(users, known, strict=True)]
-        read_at = [self._read_at(one, moment) for one, moment in zip(known, moments, strict=True)]
-        stale = [i for i, one in enumerate(known) if one.curve is None or one.curve.read_at != read_at[i]]
-        if self._answering.compiled or len(stale) < _SEVERAL:
-            for i in stale:
-                known[i].curve = self._curve(users[i], known[i], read_at[i])
-        else:
+        if not self._answering.compiled:
+            self._ask_together(users, known, at)
+        return [self._forecast(user, one, at, degraded, everything) for user, one in zip(users, known, strict=True)]
+
+    def _forecast(self, user: str, known: Known, at: int, degraded: str | None, everything: bool) -> Any:
+        moment = _moment(user, known, at)
+        read_at, curve = self._read_at(known, moment), known.curve
+        if curve is None or curve.read_at != read_at or (everything and curve.amount is None):
+            curve = known.curve = self._curve(user, known, read_at, everything)
+        return self._reading.read(user, moment, known.events, curve, degraded, everything=everything)
+
+    def _ask_together(self, users: Sequence[str], known: Sequence[Known], at: int) -> None:
+        """Let models without compiled rows speak of all of whom they have to, where these are several."""
+        read_at = [self._read_at(one, _moment(user, one, at)) for user, one in zip(users, known, strict=True)]
+        stale = [i for i, one in enumerate(known) if one.curve is None or one.curve.read_at != read_at[i] or one.curve.amount is None]
+        if len(stale) >= _SEVERAL:
             said = self._said([users[i] for i in stale], [known[i] for i in stale], np.array([read_at[i] for i in stale]))
             for i, curve in zip(stale, self._reading.curves(self.model, said), strict=True):
                 known[i].curve = curve
-        read = self._reading.read
-        return [
-            read(user, moment, one.events, one.curve, degraded)
-            for user, moment, one in zip(users, moments, known, strict=True)
-            if one.curve is not None
-        ]
 
     # ------------------------------------------------------------------------------------------- the log moves on
 
@@ -280,8 +292,11 @@ class LiveState:
         self._tail = {user: pairs for user, pairs in left.items() if pairs}
         if self._classes:  # they read her rows where they stand now
             self._forget()
-        for user, known in self._users.items():
+        for user, known in list(self._users.items()):
             known.code = self._codes.get(user, -1)
+            lo, hi = self._rows_of(known)
+            if known.events != hi - lo + len(self._tail.get(user, ())):  # cleaning added to the log: see her anew
+                del self._users[user]
 
     def snapshot(self, folder: Path | str) -> None:
         """Write what arrived since the log was written, so that a start need not ask the journal for it."""
@@ -386,7 +401,7 @@ class LiveState:
 
     # ------------------------------------------------------------------------------------------- what the model says
 
-    def _curve(self, user: str, known: Known, read_at: int) -> Curve:
+    def _curve(self, user: str, known: Known, read_at: int, everything: bool) -> Curve:
         """Return what the model says of one customer, read as of an instant."""
 
         def block() -> Singles | None:
@@ -394,7 +409,11 @@ class LiveState:
             return None if reader is None else reader.one(*self._rows_of(known), known.entries, read_at)
 
         asked = Asking(self._live, known.place, read_at, block, lambda: self._examples([user], [known], np.array([read_at])))
-        return self._answering.curve(asked, read_at, lambda: self._people.attributes([user], [known.bought], np.array([read_at])))
+
+        def attributes() -> Any:
+            return self._people.attributes([user], [known.bought], np.array([read_at]))
+
+        return self._answering.curve(asked, read_at, attributes, everything=everything)
 
     def _said(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Said:
         """Return what the model says of some customers, read as of an instant each."""

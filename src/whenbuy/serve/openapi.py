@@ -39,7 +39,7 @@ _EVENT: Final = {
 _ONE_OR_MANY: Final = {"oneOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": 1000}]}
 
 
-def document(table: Table, limits: Limits, answer: type) -> bytes:
+def document(table: Table, limits: Limits, answer: type, when: type) -> bytes:
     """Return the description of all routes as JSON.
 
     Parameters
@@ -48,11 +48,11 @@ def document(table: Table, limits: Limits, answer: type) -> bytes:
         The routes.
     limits
         What a server takes.
-    answer
-        The structure of one forecast.
+    answer, when
+        The structure of one forecast, and of one that says only when she buys.
     """
     hot = _hot(limits)
-    said: list[Any] = [Problem, answer]
+    said: list[Any] = [Problem, answer, when]
     paths: dict[str, dict[str, Any]] = {}
     for route in table.routes:
         about = dict(hot.get((route.method, route.path), route.about))
@@ -61,7 +61,8 @@ def document(table: Table, limits: Limits, answer: type) -> bytes:
     unique = list(dict.fromkeys(kind for kind in said if isinstance(kind, type) and issubclass(kind, msgspec.Struct)))
     named, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
     references = dict(zip(unique, named, strict=True))
-    _say_what(components, references[answer])
+    either = [references[kind] for kind in dict.fromkeys((when, answer))]
+    _say_what(components, {"anyOf": either} if len(either) > 1 else either[0])
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "whenbuy", "version": version(), "description": "Events in, forecasts out."},
@@ -80,6 +81,10 @@ def _say_what(components: Mapping[str, Any], forecast: Mapping[str, Any]) -> Non
 def _hot(limits: Limits) -> dict[tuple[str, str], dict[str, Any]]:
     at = {"name": "at", "in": "query", "schema": {"type": "string"}, "description": "As of when; now where nothing is said."}
     forecast = {"name": "forecast", "in": "query", "schema": {"enum": ["true", "false", "1", "0"]}}
+    answers = {
+        "name": "answers", "in": "query", "schema": {"enum": ["when", "all"]},
+        "description": "`when` she buys, or `all` answers. With an event it is `when`, else `all`, where nothing is said.",
+    }  # fmt: skip
     source = {"name": "source", "in": "query", "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,40}$"}}
     user = {"name": "user", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     body = {"application/json": {"schema": _ONE_OR_MANY}, "application/x-ndjson": {"schema": {"type": "string"}}}
@@ -88,11 +93,11 @@ def _hot(limits: Limits) -> dict[tuple[str, str], dict[str, Any]]:
     return {
         ("POST", "/v1/events"): {
             "summary": "Send one event or up to 1,000: a JSON object, an array, or one object a line.",
-            "parameters": [forecast, source], "requestBody": {"required": True, "content": body},
+            "parameters": [forecast, answers, source], "requestBody": {"required": True, "content": body},
             "responses": {"200": _answer("They are durable.", Taken), "422": _answer("Not one of them is an event.", Taken, Problem)},
         },
         ("GET", "/v1/forecasts/{user}"): {
-            "summary": "Forecast one user.", "parameters": [user, at], "responses": {"200": _answer("The forecast.", Forecasted)},
+            "summary": "Forecast one user.", "parameters": [user, at, answers], "responses": {"200": _answer("The forecast.", Forecasted)},
         },
         ("POST", "/v1/forecasts"): {
             "summary": some, "requestBody": {"required": True, "content": asked},

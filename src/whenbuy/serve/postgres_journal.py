@@ -15,6 +15,7 @@ from whenbuy.serve.journal import (
     FORMAT,
     Counts,
     Dead,
+    Entrance,
     Key,
     Receipt,
     Sorted,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _PATIENCE_S: Final = 5
+_MOST_ROWS: Final = 10_000
 _TABLES: Final = """
 CREATE SCHEMA IF NOT EXISTS whenbuy;
 CREATE TABLE IF NOT EXISTS whenbuy.events (
@@ -73,6 +75,8 @@ class PostgresJournal:
         How many days an event may be on its way.
     patience_s
         After so many seconds without an answer the connection is given up: a server may be there and say nothing.
+    entrance
+        Says which events cleaning takes out; none where it is None.
 
     Raises
     ------
@@ -80,8 +84,10 @@ class PostgresJournal:
         When psycopg is not installed or the database does not answer.
     """
 
-    def __init__(self, address: str, lateness_days: float = LEAST_LATENESS_DAYS, patience_s: float = 5.0) -> None:
-        self.address, self.lateness_days, self.patience_s = address, lateness_days, patience_s
+    def __init__(
+        self, address: str, lateness_days: float = LEAST_LATENESS_DAYS, patience_s: float = 5.0, entrance: Entrance | None = None
+    ) -> None:
+        self.address, self.lateness_days, self.patience_s, self.entrance = address, lateness_days, patience_s, entrance
         self._using = threading.Lock()
         self._open: psycopg.Connection[Any] | None = None
         self._run(_prepare)
@@ -93,7 +99,8 @@ class PostgresJournal:
 
         def work(to: psycopg.Connection[Any]) -> Receipt:
             state = _state(to)
-            found = sort_out(batch, _known(to, keys(batch)), state, self.lateness_days)
+            self._follow(to, state.seq)
+            found = sort_out(batch, _known(to, keys(batch)), state, self.lateness_days, self.entrance)
             _write(to, found)
             if position is not None:
                 to.execute(
@@ -102,7 +109,16 @@ class PostgresJournal:
                 )
             return found.receipt
 
-        return self._run(work)
+        receipt = self._run(work)
+        if self.entrance is not None:
+            self.entrance.learn(receipt.new())
+        return receipt
+
+    def _follow(self, to: psycopg.Connection[Any], seq: int) -> None:
+        """Let the entrance learn of what others wrote to the journal."""
+        while self.entrance is not None and self.entrance.seq < seq:
+            page = to.execute(_EVENTS, (self.entrance.seq, _MOST_ROWS)).fetchall()
+            self.entrance.learn((place, event_of(*kept)) for *kept, place in page)
 
     def replay(self, ids: Collection[int], reception: Reception, now: int) -> Receipt:
         """Receive rows again that were set aside; see `Journal.replay`."""
@@ -113,8 +129,9 @@ class PostgresJournal:
             to.execute("DELETE FROM whenbuy.aside WHERE id = ANY(%s)", ([dead.id for dead in held],))
             late = before.late - sum(dead.status == "late" for dead in held)
             state = State(before.seq, before.known_at, before.sent - len(held), before.duplicate, late)
+            self._follow(to, state.seq)
             batch = [again(dead, reception, now) for dead in held]
-            done = sort_out(batch, _known(to, keys(batch)), state, reception.lateness_days)
+            done = sort_out(batch, _known(to, keys(batch)), state, reception.lateness_days, self.entrance)
             _write(to, done, still_aside(held, done.receipt))
             return done.receipt
 

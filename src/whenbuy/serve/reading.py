@@ -5,11 +5,11 @@ The columns are those of ``predict``; the arithmetic is that of the batch foreca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from math import isnan
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +38,7 @@ class Curve:
     fallen, count
         Log-survival and expected orders at 0 and on the days of the grid (g + 1 each).
     amount
-        Mean and median of her next order's amount, NaN where there is no such answer.
+        Mean and median of her next order's amount, NaN where there is no such answer; None where only was said when she buys.
     further
         The numbers of the further answers, in the order of their columns.
     chance, given
@@ -48,8 +48,8 @@ class Curve:
     read_at: int
     fallen: Floats
     count: Floats
-    amount: tuple[float, float]
-    further: tuple[float, ...]
+    amount: tuple[float, float] | None = None
+    further: tuple[float, ...] = ()
     chance: Floats | None = None
     given: Floats | None = None
 
@@ -60,13 +60,13 @@ class Reading:
 
     Parameters
     ----------
-    answer
+    answer, when
         The structure of one answer: the columns of ``predict`` and of its further answers, and ``known_events``, how many of her events are
-        known.
+        known; and of one that says only when she buys.
     days
         The days of the grid, 0 before them (g + 1).
-    horizons, asked
-        The horizons, and these with the days over which orders are counted.
+    horizons, asked, soon
+        The horizons, these with the days over which orders are counted, and the horizons as an array.
     wanted
         Cumulative hazards of the quantiles.
     classes, class_days
@@ -76,9 +76,11 @@ class Reading:
     """
 
     answer: type[msgspec.Struct]
+    when: type[msgspec.Struct]
     days: Floats
     horizons: tuple[float, ...]
     asked: Floats
+    soon: Floats
     wanted: Floats
     classes: tuple[str, ...]
     class_days: float
@@ -92,7 +94,8 @@ class Reading:
         days = np.concatenate([[0.0], said.curves.grid_days])
         asked = np.array([*model.horizons, max(model.horizons), VALUE_DAYS, class_days])
         wanted = -np.log1p(-np.array(_LEVELS))
-        return cls(answer_type(model, said), days, model.horizons, asked, wanted, names, class_days, said.curves.model)
+        kinds, soon = (answer_type(model, said), when_type(model)), np.array(model.horizons)
+        return cls(*kinds, days, model.horizons, asked, soon, wanted, names, class_days, said.curves.model)
 
     def curves(self, model: Forecaster, said: Said) -> list[Curve]:
         """Return what was said of each customer."""
@@ -113,7 +116,7 @@ class Reading:
             found.append(one)
         return found
 
-    def read(self, user: str, at: int, events: int, curve: Curve, degraded: str | None = None) -> Any:
+    def read(self, user: str, at: int, events: int, curve: Curve, degraded: str | None = None, *, everything: bool = True) -> Any:
         """Return the answer as of an instant at or after that at which the curve was made.
 
         Parameters
@@ -128,20 +131,29 @@ class Reading:
             What was said.
         degraded
             In what the answer is less than it should be.
+        everything
+            Whether every answer is wanted, or only when she buys.
         """
-        p, counts, moments = read_curve(self.days, curve.fallen, curve.count, (at - curve.read_at) / DAY, self.asked, self.wanted)
-        h = len(self.horizons)
-        top = None
+        h, amount = len(self.horizons), curve.amount
+        if not everything or amount is None:
+            told = read_curve(self.days, curve.fallen, _NOTHING, (at - curve.read_at) / DAY, self.soon, self.wanted).tolist()
+            moments = (_moment(at, days) for days in told[h:])
+            return self.when(user, _EPOCH + at * _US, *told[:h], *moments, self.model, events, degraded)
+        told = read_curve(self.days, curve.fallen, curve.count, (at - curve.read_at) / DAY, self.asked, self.wanted).tolist()
+        top, counts, days = None, told[h + 3 : 2 * h + 6], told[2 * h + 6 :]
         if curve.chance is not None and len(self.classes):
-            chance = curve.chance if curve.given is None else p[h + 2] * curve.given
-            top = self.classes[int(np.argmax(np.minimum(chance, p[h + 2])))]
-        mean, median = curve.amount
-        known = not isnan(mean)
+            chance = curve.chance if curve.given is None else told[h + 2] * curve.given
+            top = self.classes[int(np.argmax(np.minimum(chance, told[h + 2])))]
+        mean, median = amount
+        known = not math.isnan(mean)
         return self.answer(
-            user, _EPOCH + at * _US, *p[:h].tolist(), *(_moment(at, days) for days in moments.tolist()),
-            mean if known else None, median if known else None, float(counts[h]), mean * float(counts[h + 1]) if known else None,
+            user, _EPOCH + at * _US, *told[:h], *(_moment(at, each) for each in days),
+            mean if known else None, median if known else None, counts[h], mean * counts[h + 1] if known else None,
             top, self.model, *curve.further, events, degraded,
         )  # fmt: skip
+
+
+_NOTHING: Final = np.empty(0)
 
 
 def answer_type(model: Forecaster, said: Said) -> type[msgspec.Struct]:
@@ -155,9 +167,17 @@ def answer_type(model: Forecaster, said: Said) -> type[msgspec.Struct]:
     return _structure((*fields, ("degraded", text, None)))
 
 
+def when_type(model: Forecaster) -> type[msgspec.Struct]:
+    """Return the structure of one answer that says only when she buys."""
+    fields: list[tuple[str, Any]] = [("user_id", str), ("as_of", datetime)]
+    fields += [(f"p_purchase_{days:g}d", float) for days in model.horizons]
+    fields += [(f"next_purchase_p{100 * level:.0f}", datetime | None) for level in _LEVELS]
+    return _structure((*fields, ("model", str), ("known_events", int), ("degraded", str | None, None)), "When")
+
+
 @cache
-def _structure(fields: tuple[Any, ...]) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Answer", fields, frozen=True, module=__name__)
+def _structure(fields: tuple[Any, ...], name: str = "Answer") -> type[msgspec.Struct]:
+    return msgspec.defstruct(name, fields, frozen=True, module=__name__)
 
 
 def _further_names(model: Forecaster, said: Said) -> list[str]:
@@ -188,42 +208,49 @@ def _amounts(answer: Forecast | None, n: int) -> Sequence[Floats]:
 
 def _moment(at: int, days: float) -> datetime | None:
     """Return the instant so many days later, None where that is not known."""
-    if isnan(days):
+    if math.isnan(days):
         return None
     later = at + round(days * DAY)
     return _EPOCH + later * _US if later < _MOST_US else _LAST
 
 
+_MOST_FALLEN: Final = 300 * math.log(10.0)
+"""The least survival is 1e-300."""
 _MOST_US: Final = (_LAST - _EPOCH) // _US
 
 
 @kernel
-def read_curve(days: Floats, fallen: Floats, count: Floats, silence: float, asked: Floats, wanted: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return P(event) and the expected count within each of the days asked, and the days to each wanted hazard, after a silence.
+def read_curve(days: Floats, fallen: Floats, count: Floats, silence: float, asked: Floats, wanted: Floats) -> Floats:
+    """Return what a curve says after a silence: P(event) within each of the days asked, expected orders, the days to each wanted hazard.
 
-    The curves are conditioned on the silence and freed of rounding as ``TimeToEvent.after_silence`` and ``of`` do.
+    It is conditioned on the silence and freed of rounding as ``TimeToEvent.after_silence`` and ``of`` do, in cumulative hazards: what has
+    fallen since. Without a ``count`` nothing is said of orders.
     """
-    g = len(days)
-    survival, orders, hazard = np.empty(g), np.empty(g), np.empty(g)
-    survival[0], orders[0], hazard[0] = 1.0, 0.0, 0.0
-    start, begun = straight(days, fallen, silence), straight(days, count, silence)
+    g, n, k = len(days), len(asked), len(asked) * (len(count) > 0)
+    told, hazard, orders = np.full(n + k + len(wanted), np.nan), np.zeros(g), np.zeros(g)
+    start, begun, right = straight(days, fallen, silence), straight(days, count, silence) if k else 0.0, 1
     for i in range(1, g):
-        kept = min(max(np.exp(straight(days, fallen, silence + days[i]) - start), 0.0), 1.0)
-        survival[i] = min(survival[i - 1], kept)
-        orders[i] = max(orders[i - 1], straight(days, count, silence + days[i]) - begun, 1.0 - survival[i])
-        hazard[i] = -np.log(max(survival[i], 1e-300))
-    chance, counts, moments = np.empty(len(asked)), np.empty(len(asked)), np.full(len(wanted), np.nan)
-    for i in range(len(asked)):
-        chance[i], counts[i] = 1.0 - np.exp(-straight(days, hazard, asked[i])), straight(days, orders, asked[i])
+        later = silence + days[i]
+        while right < g - 1 and days[right] < later:
+            right += 1
+        share = (later - days[right - 1]) / (days[right] - days[right - 1])
+        hazard[i] = max(hazard[i - 1], min(start - (fallen[right - 1] + share * (fallen[right] - fallen[right - 1])), _MOST_FALLEN))
+        if k:
+            counted = count[right - 1] + share * (count[right] - count[right - 1]) - begun
+            orders[i] = max(orders[i - 1], counted, -math.expm1(-hazard[i]))
+    for i in range(n):
+        told[i] = 1.0 - math.exp(-straight(days, hazard, asked[i]))
+        if k:
+            told[n + i] = straight(days, orders, asked[i])
+    place = 0
     for i in range(len(wanted)):
-        place = 0
         while place < g and hazard[place] < wanted[i]:
             place += 1
         if place < g:
             low, high = hazard[place - 1], hazard[place]
             share = (wanted[i] - low) / (high - low) if high > low else 0.0
-            moments[i] = days[place - 1] + share * (days[place] - days[place - 1])
-    return chance, counts, moments
+            told[n + k + i] = days[place - 1] + share * (days[place] - days[place - 1])
+    return told
 
 
 @kernel

@@ -11,9 +11,9 @@ import numpy as np
 from whenbuy.core.errors import AccessError, DamagedError, NotFoundError
 from whenbuy.core.history import History
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.extending.extensions import stored_types
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
-from whenbuy.pipeline.learning.catalogue import types
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.serve.compaction import held
 from whenbuy.serve.journal import Journal
@@ -34,7 +34,7 @@ def readied(shop: Shop, journal: Journal, id: str | None, now: Callable[[], int]
     DamagedError, InputError
         When the model or the log is not what was written.
     """
-    id, forecaster = Registry(shop.models).answering(types(), id)
+    id, forecaster = Registry(shop.models).answering(stored_types(shop.folder), id)
     if not isinstance(forecaster, Forecaster):
         raise DamagedError(f"The model {id} is a {type(forecaster).__name__}.", "A forecaster is needed.", "Run `whenbuy fit` again.")
     history = open_log(shop.log)

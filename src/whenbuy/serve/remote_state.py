@@ -1,19 +1,24 @@
-"""The live state of several workers: one follows the journal and publishes through Valkey or Redis what the log does not hold yet.
+"""The live state of several workers: each follows the journal by itself, and through Valkey or Redis they tell each other sooner.
 
-The columnar log lies where every worker can read it. What arrived since is one value per customer, written for all customers of a batch in
-one step together with the place in the journal (``MSET``) and read for all customers of a question in one step (``MGET``). The values are
-events, not numbers of one model: workers may change models one after the other. Nothing is lost with the store: what it holds is made again
-from the journal by the worker that publishes.
+Who keeps an event writes what is known of its customer, beyond the log, under her name, before the event is acknowledged; who answers for
+customers reads the values of all of them in one step (``MGET``). So what one worker was told the others know when they are asked, and not
+only when they next look into the journal. The values are events, not numbers of one model: workers may change models one after the other.
+
+Nothing is lost with the store: a value is only used where it says more than the worker knows already, and lives for ten minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
-from whenbuy.core.errors import DependencyError
+from whenbuy.core.errors import DependencyError, UsageError
+from whenbuy.core.history import History
 from whenbuy.ingest.reception import Event
 from whenbuy.serve.live import LiveState
 
@@ -21,9 +26,29 @@ PATIENCE_S: Final = 0.25
 """So long an answer waits for the store; then it says that it is degraded."""
 _AGAIN_US: Final = 1_000_000
 """So long after a failure the store is left alone."""
+_LIFE_MS: Final = 600_000
+"""So long a value is kept: many times what a worker needs to find the same in the journal."""
 _PART: Final = 1_000
-_PAIRS: Final = msgspec.msgpack.Decoder(list[tuple[int, Event]])
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DIGITS: Final = 20
+_ONLY_NEWER: Final = f"""
+for i, key in ipairs(KEYS) do
+    local held = redis.call('GETRANGE', key, 0, {_DIGITS - 1})
+    if held < string.sub(ARGV[i], 1, {_DIGITS}) then redis.call('SET', key, ARGV[i], 'PX', {_LIFE_MS}) end
+end
+"""
+"""Where two workers write of one customer, the value that knows more of the journal stays."""
+
+
+class _Value(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker knew of a customer: all events between two places in the journal."""
+
+    base: int
+    seq: int
+    tail: list[tuple[int, Event]]
+
+
+_READ: Final = msgspec.msgpack.Decoder(_Value)
+_WRITE: Final = msgspec.msgpack.Encoder().encode
 
 
 def connect(address: str) -> Any:
@@ -31,136 +56,166 @@ def connect(address: str) -> Any:
 
     Raises
     ------
+    UsageError
+        When that is no such address.
     DependencyError
         When its library is not installed.
     """
+    if urlsplit(address).scheme not in ("redis", "rediss"):
+        raise UsageError(
+            "The state of several workers was to lie elsewhere than in Valkey or Redis.", "An address is redis://host:port/0.", "Name one."
+        )
     try:
         import redis
     except ImportError as error:
         raise DependencyError(
             "A Redis client is not installed.", "Several workers share their state through one.", "Install whenbuy[redis]."
         ) from error
-    return redis.Redis.from_url(address, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, retry=None)
+    try:
+        return redis.Redis.from_url(address, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, retry=None)
+    except ValueError as error:
+        raise UsageError(f"The address of the state store is none ({error}).", "It is redis://host:port/0.", "Correct it.") from error
 
 
-class Publisher:
-    """Publishes what a state knows beyond its log. One worker of a shop does; it applies the journal to its own state first.
-
-    Parameters
-    ----------
-    client
-        From `connect`.
-    shop
-        The name under which the shop's values stand in the store.
-    state
-        The state that follows the journal.
-    """
-
-    def __init__(self, client: Any, shop: str, state: LiveState) -> None:
-        self._client, self._names, self.state = client, _Names(shop), state
-        self._published: int | None = None
-
-    def publish(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Publish events that were applied. After a failure, or where the store lost something, the next call publishes everything anew.
-
-        Raises
-        ------
-        DependencyError
-            When the store does not answer; the state itself is not touched.
-        """
-        touched = {event.user: None for _, event in events if event.user is not None}
-        published, self._published = self._published, None  # until this has come to its end
-        with _Told():
-            held = self._client.get(self._names.seq)
-            whole = held is not None and published is not None and int(held) == published
-            self._write(list(touched) if whole else self.state.tails())
-            self._published = self.state.seq
-
-    def compacted(self, users: Sequence[str]) -> None:
-        """Take the values of customers away of whom the log holds everything; raises as `publish`."""
-        gone = [user for user in users if not self.state.tail(user)]
-        with _Told():
-            for start in range(0, len(gone), _PART):
-                self._client.delete(*(self._names.user(user) for user in gone[start : start + _PART]))
-
-    def _write(self, users: Sequence[str]) -> None:
-        """Write values in parts, the place in the journal with the last of them: until then readers know no more than before."""
-        for start in range(0, max(len(users), 1), _PART):
-            part = users[start : start + _PART]
-            values = {self._names.user(user): _ENCODE(self.state.tail(user)) for user in part}
-            if start + _PART >= len(users):
-                values[self._names.seq] = str(self.state.seq).encode()
-            self._client.mset(values)
+def name_of(journal: Path | str) -> str:
+    """Return under which name the workers of one journal find each other."""
+    if isinstance(journal, Path):
+        told = str(journal.resolve())
+    else:
+        parts = urlsplit(journal)
+        told = f"{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-class RemoteState:
-    """What a worker knows that reads what another one publishes. It forecasts as `LiveState` does.
+class SharedState:
+    """A live state that tells other workers what it learns, and asks what they know. It forecasts as `LiveState` does.
 
     Parameters
     ----------
+    state
+        A state of its own, which follows the journal.
     client
         From `connect`.
-    shop
-        As for `Publisher`.
-    state
-        A state of its own over the same log, to which nothing is applied.
+    name
+        From `name_of`.
     now
         Says what time it is, as an instant.
     """
 
-    def __init__(self, client: Any, shop: str, state: LiveState, now: Callable[[], int]) -> None:
-        self._client, self._names, self.state, self._now = client, _Names(shop), state, now
+    def __init__(self, state: LiveState, client: Any, name: str, now: Callable[[], int]) -> None:
+        self.state, self._client, self._name, self._now = state, client, name, now
         self._rest_until = 0
-        self.seq = state.seq
+        self._learned: dict[str, None] = {}
+        self._ahead: dict[str, None] = {}
+
+    @property
+    def seq(self) -> int:
+        """The place in the journal up to which it knows everything."""
+        return self.state.seq
+
+    @property
+    def base(self) -> int:
+        """The place up to which its log holds everything."""
+        return self.state.base
 
     @property
     def answer(self) -> type[msgspec.Struct]:
         """The structure of one forecast."""
         return self.state.answer
 
-    def forecast(self, user: str, at: int) -> Any:
-        """Return the whole forecast of one customer as of an instant; see `forecasts`."""
-        return self.forecasts((user,), at)[0]
+    @property
+    def when(self) -> type[msgspec.Struct]:
+        """The structure of one forecast that says only when she buys."""
+        return self.state.when
 
-    def forecasts(self, users: Sequence[str], at: int) -> list[Any]:
+    def apply(self, seq: int, event: Event) -> None:
+        """Learn of one event, which `publish` then tells; raises as `LiveState.apply`."""
+        user = event.user
+        if user is not None and seq > self.state.seq:
+            self._learned[user] = None
+            tail = self.state.tail(user) if user in self._ahead else ()
+            if tail and tail[-1][0] >= seq and seq == self.state.seq + 1:  # another worker told of it already
+                self.state.seq = seq
+                return
+        self.state.apply(seq, event)
+
+    def publish(self) -> None:
+        """Tell the others what was learned since the last time; where the store does not answer they find it in the journal."""
+        users, self._learned = list(self._learned), {}
+        if self._now() < self._rest_until:
+            return
+        for start in range(0, len(users), _PART):
+            part = users[start : start + _PART]
+            try:
+                with _Told():
+                    self._client.eval(_ONLY_NEWER, len(part), *map(self._key, part), *map(self._value, part))
+            except DependencyError:
+                self._rest_until = self._now() + _AGAIN_US
+                return
+
+    def forecast(self, user: str, at: int, *, everything: bool = True) -> Any:
+        """Return the whole forecast of one customer as of an instant; see `forecasts`."""
+        return self.forecasts((user,), at, everything=everything)[0]
+
+    def forecasts(self, users: Sequence[str], at: int, degraded: str | None = None, *, everything: bool = True) -> list[Any]:
         """Return the forecasts of customers as of an instant, in their order.
 
-        Where the store does not answer, or holds nothing, they stand on what was known before, and ``degraded`` says so.
-
-        Raises
-        ------
-        LeakError
-            As `LiveState.forecast`.
+        Where the store does not answer they stand on what the journal told, and ``degraded`` says so; raises as `LiveState.forecasts`.
         """
-        return self.state.forecasts(users, at, degraded=self._learn(users))
+        return self.state.forecasts(users, at, self._ask(users) or degraded, everything=everything)
 
-    def _learn(self, users: Sequence[str]) -> str | None:
-        """Learn what the store holds of some customers; return what is wrong where it cannot be asked."""
+    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
+        """Stand on a log that holds more of the journal; raises as `LiveState.rebase`."""
+        self.state.rebase(history, seq, codes)
+        self._ahead = {user: None for user in self._ahead if self._is_ahead(user)}
+
+    def snapshot(self, folder: Path) -> None:
+        """Write what is known up to its place in the journal: what others told beyond it is found there again."""
+        for user in self._ahead:
+            if self._is_ahead(user):
+                self.state.follow(user, [pair for pair in self.state.tail(user) if pair[0] <= self.state.seq])
+        self._ahead = {}
+        self.state.snapshot(folder)
+
+    # ---------------------------------------------------------------------------------------------- the store
+
+    def _ask(self, users: Sequence[str]) -> str | None:
+        """Learn what others know of some customers; return what is wrong where they cannot be asked."""
         if self._now() < self._rest_until:
             return _DOWN
         try:
             with _Told():
-                seq, *values = self._client.mget([self._names.seq, *map(self._names.user, users)])
+                values = self._client.mget([*map(self._key, users)]) if users else []
         except DependencyError:
             self._rest_until = self._now() + _AGAIN_US
             return _DOWN
-        if seq is None or int(seq) < self.state.base:
-            return _EMPTY
         for user, value in zip(users, values, strict=True):
-            self.state.follow(user, [] if value is None else _PAIRS.decode(value))
-        self.seq = int(seq)
+            if value is not None:
+                self._take(user, _READ.decode(value[_DIGITS:]))
         return None
 
+    def _take(self, user: str, value: _Value) -> None:
+        """Take over what another worker knows of a customer, where that is more."""
+        state, held = self.state, self.state.tail(user)
+        known = max(state.seq, held[-1][0] if held else 0)
+        if value.seq <= known or value.base > state.seq:  # of what lies between its log and this state it says nothing
+            return
+        tail = [*(pair for pair in held if pair[0] <= value.base), *value.tail]
+        if tail and tail[-1][0] > known:
+            state.follow(user, tail)
+            self._ahead[user] = None
 
-class _Names:
-    """Under which names a shop's values stand."""
+    def _is_ahead(self, user: str) -> bool:
+        tail = self.state.tail(user)
+        return bool(tail) and tail[-1][0] > self.state.seq
 
-    def __init__(self, shop: str) -> None:
-        self._shop = shop
-        self.seq = f"whenbuy:{{{shop}}}:seq"
+    def _key(self, user: str) -> str:
+        return f"whenbuy:{{{self._name}}}:{user}"
 
-    def user(self, user: str) -> str:
-        return f"whenbuy:{{{self._shop}}}:user:{user}"
+    def _value(self, user: str) -> bytes:
+        seq = self.state.seq
+        tail = [pair for pair in self.state.tail(user) if pair[0] <= seq]
+        return f"{seq:0{_DIGITS}}".encode() + _WRITE(_Value(self.state.base, seq, tail))
 
 
 class _Told:
@@ -176,10 +231,9 @@ class _Told:
 
         if isinstance(error, redis.RedisError | OSError):
             raise DependencyError(
-                f"The state store does not answer ({type(error).__name__}: {error}).", "Workers share their state through it.",
+                f"The state store does not answer ({type(error).__name__}: {error}).", "Workers tell each other through it.",
                 "Start it, or look at its address.",
             ) from error  # fmt: skip
 
 
-_DOWN: Final = "The state store does not answer: events that arrived since this worker last heard of them are missing."
-_EMPTY: Final = "The state store holds nothing of this shop yet: events that the log does not hold are missing."
+_DOWN: Final = "The state store does not answer: what other workers were told in the last second may be missing."

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Final, TextIO
 
@@ -16,16 +17,21 @@ from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.serve.api import application
+from whenbuy.serve.asking import codes_of
 from whenbuy.serve.compacting import compact_apart
 from whenbuy.serve.engine import Engine
+from whenbuy.serve.entrance import CleanEntrance, rules_of
+from whenbuy.serve.journal import Journal
 from whenbuy.serve.keys import Keys
 from whenbuy.serve.limits import Limits
+from whenbuy.serve.live import LiveState
 from whenbuy.serve.logs import Log
 from whenbuy.serve.readying import folder_of, readied
+from whenbuy.serve.remote_state import SharedState, connect, name_of
 from whenbuy.serve.server import Address, Server, bound, is_own
-from whenbuy.serve.store import journal_of
+from whenbuy.serve.store import journal_of, where_of
 from whenbuy.serve.telling import Telling
-from whenbuy.serve.upkeep import Keeping, ModelWatch
+from whenbuy.serve.upkeep import Keeping, ModelWatch, Ready
 from whenbuy.serve.verbs_ingest import reception_of
 from whenbuy.serve.webhooks import Webhook
 
@@ -40,25 +46,32 @@ _TURN_S: Final = 0.0005
 
 def run(
     shop: Shop, address: Address, keys: Keys, limits: Limits, hooks: tuple[Webhook, ...], *, compact_s: float,
-    say: Callable[[str], None], now: Callable[[], int], log: TextIO, environ: Mapping[str, str],
+    say: Callable[[str], None], now: Callable[[], int], log: TextIO, environ: Mapping[str, str], state: str | None,
     stops: Callable[[Callable[[], None]], object],
 ) -> Result:  # fmt: skip
     """Serve a shop until it is told to end; see ``verbs_serve.serve``."""
     listening = bound(address.host, address.port)
     try:
-        reception = reception_of(shop)
-        journal = journal_of(shop.folder, reception.lateness_days, environ)
+        reception, cleaning = reception_of(shop), rules_of(shop)
+        entrance = CleanEntrance(cleaning.entry, open_log(shop.log))
+        journal = journal_of(shop.folder, reception.lateness_days, environ, entrance)
         try:
             say("making the model ready")
-            first = readied(shop, journal, None, now)
+            ready = partial(
+                _ready, shop, journal, now, None if state is None else (connect(state), name_of(where_of(shop.folder, environ)))
+            )
+            first = ready(None)
+            entrance.seq = first.live.base
+            if cleaning.imports:
+                say(f"what streams in is not cleaned by {', '.join(cleaning.imports)}: imports are")
             _settle()
             engine = Engine(journal, reception, first.model, first.live, first.known_at, now)
             lines, registry = Log(log, now), Registry(shop.models)
             app = application(engine, keys, limits, log=lines, about=lru_cache(8)(partial(_about, registry)))
             telling = Telling(hooks, lines, now)
-            watch = ModelWatch(engine, registry, lambda id: readied(shop, journal, id, now), lines, telling.tell)
+            watch = ModelWatch(engine, registry, ready, lines, telling.tell)
             tidy = Keeping(
-                "compacted", partial(_compacted, engine, shop, environ), compact_s, lines,
+                "compacted", partial(_compacted, engine, entrance, shop, environ), compact_s, lines,
                 lambda: engine.live.seq - engine.live.base > _MOST_HELD,
             )  # fmt: skip
             where = f"{'https' if address.certificate else 'http'}://{_host(address.host)}:{listening.getsockname()[1]}"
@@ -82,11 +95,22 @@ def run(
     return Result(facts, after=("The server ended. Everything that was acknowledged is kept.",))
 
 
-async def _compacted(engine: Engine, shop: Shop, environ: Mapping[str, str]) -> Mapping[str, Any]:
+def _ready(shop: Shop, journal: Journal, now: Callable[[], int], store: tuple[Any, str] | None, id: str | None) -> Ready:
+    """Return a model of a shop with its live state, which is shared with other workers where they have a store."""
+    found = readied(shop, journal, id, now)
+    if store is None or not isinstance(found.live, LiveState):
+        return found
+    return replace(found, live=SharedState(found.live, *store, now))
+
+
+async def _compacted(engine: Engine, entrance: CleanEntrance, shop: Shop, environ: Mapping[str, str]) -> Mapping[str, Any]:
     """Bring the journal into the log, and let the live state stand on it."""
     done = await compact_apart(shop.folder, environ)
     if done.seq > engine.live.base:
-        await engine.rebase(await asyncio.to_thread(open_log, shop.log), done.seq)
+        history = await asyncio.to_thread(open_log, shop.log)
+        codes = await asyncio.to_thread(codes_of, history)
+        entrance.rebase(history, done.seq, codes)
+        await engine.rebase(history, done.seq, codes)
     return {"added": done.added, "seq": done.seq}
 
 

@@ -15,6 +15,7 @@ from whenbuy.serve.journal import (
     FORMAT,
     Counts,
     Dead,
+    Entrance,
     Key,
     Receipt,
     Sorted,
@@ -67,6 +68,8 @@ class SqliteJournal:
         The file; it and its folder are made, for their owner alone, if they do not exist.
     lateness_days
         How many days an event may be on its way.
+    entrance
+        Says which events cleaning takes out; none where it is None.
 
     Raises
     ------
@@ -76,10 +79,10 @@ class SqliteJournal:
         When the file is no journal.
     """
 
-    def __init__(self, path: Path | str, lateness_days: float = LEAST_LATENESS_DAYS) -> None:
-        self.path, self.lateness_days = Path(path), lateness_days
+    def __init__(self, path: Path | str, lateness_days: float = LEAST_LATENESS_DAYS, entrance: Entrance | None = None) -> None:
+        self.path, self.lateness_days, self.entrance = Path(path), lateness_days, entrance
         self._waiting: list[_Ticket] = []
-        self._entry, self._writing, self._reading = threading.Lock(), threading.Lock(), threading.Lock()
+        self._queue, self._writing, self._reading = threading.Lock(), threading.Lock(), threading.Lock()
         self._sources: dict[str, int] = {}
         with self._told():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,7 +110,7 @@ class SqliteJournal:
     def take(self, batch: Sequence[Event | Refused], position: Key | None = None) -> Receipt:
         """Keep a batch and the position of its source in one durable transaction; see `Journal.take`."""
         ticket = _Ticket(batch, position)
-        with self._entry:
+        with self._queue:
             self._waiting.append(ticket)
         with self._writing:
             if not ticket.done:
@@ -116,7 +119,7 @@ class SqliteJournal:
 
     def _next(self, own: _Ticket) -> list[_Ticket]:
         """Take those who wait, the first come first, up to one's own and as many rows as one commit may have."""
-        with self._entry:
+        with self._queue:
             rows, count = 0, 0
             for count, ticket in enumerate(self._waiting, 1):
                 rows += len(ticket.batch)
@@ -140,19 +143,33 @@ class SqliteJournal:
             for ticket in tickets:
                 ticket.error = error
             return
+        if self.entrance is not None:
+            for receipt in receipts:
+                self.entrance.learn(receipt.new())
         for ticket, receipt in zip(tickets, receipts, strict=True):
             ticket.found = receipt
 
     def _taken(self, tickets: list[_Ticket], careful: bool) -> list[Receipt]:
-        """Keep batches. Where it is not careful, only late rows are looked up: the index refuses what is held already."""
+        """Keep batches. Where it is not careful, only what may not be accepted is looked up: the index refuses what is held already."""
         batch = tickets[0].batch if len(tickets) == 1 else [row for ticket in tickets for row in ticket.batch]
         state = State(*self._writer.execute(_STATE).fetchone())
-        asked = batch if careful else [row for row in batch if isinstance(row, Event) and late(row, self.lateness_days)]
-        found = sort_out(batch, self._known(keys(asked)), state, self.lateness_days)
+        self._follow(state.seq)
+        odd: Collection[int] = () if careful or self.entrance is None else self.entrance.suspects(batch)
+        asked = [
+            row for place, row in enumerate(batch)
+            if isinstance(row, Event) and (careful or place in odd or late(row, self.lateness_days))
+        ]  # fmt: skip
+        found = sort_out(batch, self._known(keys(asked)), state, self.lateness_days, self.entrance if careful or odd else None)
         self._write(found)
         for source, position in (ticket.position for ticket in tickets if ticket.position is not None):
             self._writer.execute("UPDATE sources SET position = ? WHERE id = ?", (position, self._source(source)))
         return cut(found.receipt, [len(ticket.batch) for ticket in tickets])
+
+    def _follow(self, seq: int) -> None:
+        """Let the entrance learn of what others wrote to the journal."""
+        while self.entrance is not None and self.entrance.seq < seq:
+            page = self._writer.execute(_EVENTS, (self.entrance.seq, _MOST_ROWS)).fetchall()
+            self.entrance.learn((place, event_of(*kept)) for place, *kept in page)
 
     def _known(self, wanted: list[Key]) -> set[Key]:
         """Return which keys the journal holds, be it as events or set aside."""
@@ -218,8 +235,9 @@ class SqliteJournal:
             before = State(*self._writer.execute(_STATE).fetchone())
             tardy = before.late - sum(dead.status == "late" for dead in held)
             state = State(before.seq, before.known_at, before.sent - len(held), before.duplicate, tardy)
+            self._follow(state.seq)
             batch = [again(dead, reception, now) for dead in held]
-            done = sort_out(batch, self._known(keys(batch)), state, reception.lateness_days)
+            done = sort_out(batch, self._known(keys(batch)), state, reception.lateness_days, self.entrance)
             self._write(done, still_aside(held, done.receipt))
             return done.receipt
 

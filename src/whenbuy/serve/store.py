@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from whenbuy.ingest.reception import LEAST_LATENESS_DAYS
-from whenbuy.serve.journal import Journal
+from whenbuy.serve.journal import Entrance, Journal
 from whenbuy.serve.postgres_journal import PostgresJournal
 from whenbuy.serve.sqlite_journal import SqliteJournal
 
@@ -15,12 +15,17 @@ ADDRESS: Final = "WHENBUY_JOURNAL"
 """The variable that may name a journal in PostgreSQL, which several machines can share; a password has no place in whenbuy.toml."""
 
 
-def journal_of(folder: Path, lateness_days: float, environ: Mapping[str, str]) -> Journal:
-    """Return the journal of a shop: at the address in ``WHENBUY_JOURNAL`` (PostgreSQL), else in the shop's own folder."""
-    return open_journal(environ.get(ADDRESS) or folder / "live" / "journal.sqlite", lateness_days)
+def where_of(folder: Path, environ: Mapping[str, str]) -> Path | str:
+    """Return where the journal of a shop is: the address in ``WHENBUY_JOURNAL`` (PostgreSQL), else a file in the shop's own folder."""
+    return environ.get(ADDRESS) or folder / "live" / "journal.sqlite"
 
 
-def open_journal(where: Path | str, lateness_days: float = LEAST_LATENESS_DAYS) -> Journal:
+def journal_of(folder: Path, lateness_days: float, environ: Mapping[str, str], entrance: Entrance | None = None) -> Journal:
+    """Return the journal of a shop; see `where_of`."""
+    return open_journal(where_of(folder, environ), lateness_days, entrance)
+
+
+def open_journal(where: Path | str, lateness_days: float = LEAST_LATENESS_DAYS, entrance: Entrance | None = None) -> Journal:
     """Return the journal at a path (SQLite) or at a ``postgresql://`` address, which is made if it does not exist.
 
     Raises
@@ -29,5 +34,5 @@ def open_journal(where: Path | str, lateness_days: float = LEAST_LATENESS_DAYS) 
         When it cannot be opened.
     """
     if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
-        return PostgresJournal(where, lateness_days)
-    return SqliteJournal(where, lateness_days)
+        return PostgresJournal(where, lateness_days, entrance=entrance)
+    return SqliteJournal(where, lateness_days, entrance)

@@ -23,7 +23,8 @@ from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.pipeline.verbs.intake import dialect_of
 from whenbuy.pipeline.verbs.place import find_shop
-from whenbuy.serve.compaction import compact
+from whenbuy.serve.compaction import compact, held
+from whenbuy.serve.entrance import CleanEntrance, Sorted, rules_of
 from whenbuy.serve.journal import Dead, Journal
 from whenbuy.serve.pump import Pumped, pump
 from whenbuy.serve.store import journal_of
@@ -87,21 +88,22 @@ def ingest(
             "No source is named.", "Name files, folders, or addresses of databases and streams.", "See `whenbuy ingest --help`."
         )
     found, ending = find_shop(shop), stop or threading.Event()
-    with _journal(found) as (journal, reception):
+    cleaning = rules_of(found)
+    with _journal(found, cleaning) as (journal, reception):
         dialect = dialect_of(found.settings().source)
         streams = [open_stream(source, reception, dialect, follow=follow, asked=asked) for source in sources]
         try:
-            done = _followed(journal, streams, found, now, ending, say) if follow else _pumped(journal, streams, now, ending, say)
+            done = _followed(journal, streams, found, now, ending, say, cleaning) if follow else _pumped(journal, streams, now, ending, say)
         finally:
             for stream in streams:
                 stream.close()
-        added = compact(journal, found.log, say=say)
-        return _told(journal, [stream.name for stream in streams], done, added.added)
+        added = compact(journal, found.log, say=say, then=cleaning.finish)
+        return _told(journal, [stream.name for stream in streams], done, added.added, cleaning.imports)
 
 
 def dead_letters(shop: Path | None) -> Result:
     """Return what was set aside: number, status, source, reason and the bytes as they came."""
-    with _journal(find_shop(shop)) as (journal, _):
+    with _journal(find_shop(shop), None) as (journal, _):
         rows = [*_set_aside(journal)]
         table = pl.DataFrame(
             [(row.id, row.status, row.source, row.reason, row.raw.decode(errors="backslashreplace")) for row in rows],
@@ -115,13 +117,14 @@ def dead_letters(shop: Path | None) -> Result:
 def replay(shop: Path | None, *, say: Say, now: Callable[[], int] = microseconds) -> Result:
     """Receive everything again that was set aside, by the shop's settings of now, and bring what is accepted into the log."""
     found = find_shop(shop)
-    with _journal(found) as (journal, reception):
+    cleaning = rules_of(found)
+    with _journal(found, cleaning) as (journal, reception):
         counts, after = Counter[str](), 0
         while page := journal.dead(after, _PAGE):
             after = page[-1].id
             counts.update(journal.replay([row.id for row in page], reception, now()).statuses)
         Audit(found.folder).note("letters.replayed", now(), **counts)
-        compact(journal, found.log, say=say)
+        compact(journal, found.log, say=say, then=cleaning.finish)
         back, still = counts["accepted"] + counts["duplicate"], counts["dead"] + counts["late"]
         return Result({**counts, "replayed": counts.total()}, after=(f"{back:,} rows came back, {still:,} stay aside.",))
 
@@ -130,10 +133,14 @@ def replay(shop: Path | None, *, say: Say, now: Callable[[], int] = microseconds
 
 
 @contextmanager
-def _journal(shop: Shop) -> Iterator[tuple[Journal, Reception]]:
+def _journal(shop: Shop, cleaning: Sorted | None) -> Iterator[tuple[Journal, Reception]]:
+    """The journal of a shop; one that takes events is given the rules by which they are cleaned."""
     reception = reception_of(shop)
-    journal = journal_of(shop.folder, reception.lateness_days, os.environ)
+    entrance = None if cleaning is None else CleanEntrance(cleaning.entry, open_log(shop.log))
+    journal = journal_of(shop.folder, reception.lateness_days, os.environ, entrance)
     try:
+        if entrance is not None:
+            entrance.seq = held(journal, open_log(shop.log).log)
         yield journal, reception
     finally:
         journal.close()
@@ -148,7 +155,7 @@ def _pumped(journal: Journal, streams: Sequence[Stream], now: Callable[[], int],
 
 
 def _followed(
-    journal: Journal, streams: Sequence[Stream], shop: Shop, now: Callable[[], int], stop: threading.Event, say: Say
+    journal: Journal, streams: Sequence[Stream], shop: Shop, now: Callable[[], int], stop: threading.Event, say: Say, cleaning: Sorted
 ) -> list[Pumped]:
     """Follow each source in a thread of its own, and bring what is new into the log now and then."""
     done: dict[int, Pumped] = {}
@@ -168,7 +175,7 @@ def _followed(
     try:
         while not stop.wait(_COMPACT_S):
             try:
-                compact(journal, shop.log, say=say)
+                compact(journal, shop.log, say=say, then=cleaning.finish)
             except BusyError as error:
                 say(str(error))
     finally:
@@ -187,7 +194,7 @@ def _set_aside(journal: Journal) -> Iterator[Dead]:
         after = page[-1].id
 
 
-def _told(journal: Journal, names: Sequence[str], done: Sequence[Pumped], added: int) -> Result:
+def _told(journal: Journal, names: Sequence[str], done: Sequence[Pumped], added: int, imports: Sequence[str]) -> Result:
     kinds = ("sent", "accepted", "duplicate", "dead", "late")
     rows = [(name, *(getattr(one, kind) for kind in kinds)) for name, one in zip(names, done, strict=True)]
     table = pl.DataFrame(rows, schema={"source": pl.String, **dict.fromkeys(kinds, pl.Int64)}, orient="row")
@@ -199,4 +206,6 @@ def _told(journal: Journal, names: Sequence[str], done: Sequence[Pumped], added:
     ]
     if total["dead"] or total["late"]:
         words.append(f"Refused and late rows are kept ({whole.dead + whole.late:,} in all): `whenbuy ingest --dead` says why.")
+    if imports:
+        words.append(f"Rules that are a part of imports alone did nothing to them: {', '.join(imports)}.")
     return Result({**total, "in_log": added}, table, "sources", after=tuple(words))

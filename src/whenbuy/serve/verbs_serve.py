@@ -44,6 +44,7 @@ def serve(
     limits: Limits | None = None,
     hooks: Collection[str] = (),
     compact_s: float = _COMPACT_S,
+    state: str | None = None,
     say: Say,
     now: Callable[[], int] = microseconds,
     log: TextIO | None = None,
@@ -63,6 +64,8 @@ def serve(
         Addresses that are told when another model answers; see ``webhooks``.
     compact_s
         How often the journal is brought into the log, in seconds.
+    state
+        The address of a Valkey or Redis through which several workers of one shop tell each other what they learn.
     say
         Told what happens, in words.
     now
@@ -95,6 +98,7 @@ def serve(
         now=now,
         log=log or sys.stderr,
         environ=os.environ,
+        state=state,
         stops=stops,
     )
 

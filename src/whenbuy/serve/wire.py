@@ -150,10 +150,13 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Their ids, as text or numbers.
     at
         As of when: an ISO 8601 time or an epoch; now where nothing is said.
+    answers
+        ``when`` they buy, or ``all`` answers.
     """
 
     users: list[str | int | float]
     at: str | int | float | None = None
+    answers: Literal["when", "all"] = "all"
 
 
 class Refusal(Exception):  # noqa: N818 - not every refusal is an error

@@ -14,6 +14,7 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.decision import Budget, Channel, Offer
 from whenbuy.core.errors import UsageError, WhenbuyError
 from whenbuy.decide import plan as planning
+from whenbuy.decide.bandit import Bandit, Thompson
 from whenbuy.decide.campaign import Campaign, Orders
 from whenbuy.decide.guards import Guards, Reachable, require_kept
 from whenbuy.decide.plan import make
@@ -53,6 +54,8 @@ def test_no_random_instance_breaks_a_guard():
         assert one.cost.sum() <= campaign.budget.money * (1 + 1e-9)
         assert one.sent.sum() <= campaign.budget.contacts
         assert (one.expected_gain[one.sent & ~one.drawn] > 0).all(), "what is chosen earns something"
+        if one.sent.any() and min(made.bounds.gain, made.bounds.low) < 0:
+            assert any("worse than doing nothing" in note for note in made.notes)
     assert contacted > INSTANCES / 5, "instances in which nobody is contacted show nothing"
 
 
@@ -142,6 +145,32 @@ def test_weights_by_propensity_count_everybody_once():
         assert abs(np.mean(kept) - 1) < 4 * np.std(kept) / np.sqrt(len(kept)) + 1e-3
 
 
+def test_a_bandit_draws_with_the_propensities_that_it_logs():
+    """E[1{decision = d} / P(d)] = 1 here too; what may not be sent is never drawn, and what is believed best is drawn most."""
+    believed = Thompson.begun(3, 2)
+    rng = np.random.default_rng(0)
+    context = np.hstack([np.ones((200, 1)), rng.normal(size=(200, 1))])
+    taught = rng.integers(0, 3, 200)
+    believed = believed.update(context, taught, np.where(taught == 1, 0.4, 0.0) + rng.normal(0, 1, 200))
+    bandit = Bandit.of(believed, ("none", "ten@email", "gift@email"), context, rng, draws=300)
+    sums, agreed = {-1: [], 0: [], 1: []}, None
+    for seed in range(40):
+        campaign, orders, found, who = case(n=200, guards=Guards(0.2, 0.6), seed=0, consent=0.7)
+        one = planned(replace(campaign, seed=seed), orders, found, who, bandit=bandit).decisions
+        agreed = who.consent[:, 0]
+        assert not one.sent[~agreed].any()
+        for offer, kept in sums.items():
+            kept.append(((one.offer == offer) / one.propensity)[agreed].mean())
+    for kept in sums.values():
+        assert abs(np.mean(kept) - 1) < 4 * np.std(kept) / np.sqrt(len(kept)) + 1e-3
+    everybody = planned(*case(n=200, guards=Guards(0.0, 1.0)), bandit=bandit).decisions
+    share = np.bincount(everybody.offer[agreed] + 1, minlength=3) / agreed.sum()
+    assert share[1] > share[0]
+    chance = bandit.chances(np.arange(5), ("ten@email",), np.array([[True], [False], [True], [False], [True]]))
+    assert (chance[[1, 3], 1] == 0).all()
+    assert np.allclose(chance.sum(axis=1), 1)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -187,6 +216,12 @@ def test_a_plan_that_may_be_worse_than_nothing_says_so():
     words = " ".join(planned(campaign, orders, unsure, who).notes)
     assert "may be worse than doing nothing" in words
     assert "worse than doing nothing" not in " ".join(planned(campaign, orders, found, who).notes)
+
+
+def test_a_plan_that_only_learns_says_what_that_costs():
+    campaign, orders, found, who = case(guards=Guards(0.0, 1.0))
+    nothing = replace(found, with_offer=(found.without,) * 2, low=np.zeros((300, 2)), high=np.zeros((300, 2)))
+    assert "expected to be worse than doing nothing" in planned(campaign, orders, nothing, who).notes[0]
 
 
 def test_what_is_drawn_by_lot_alone_must_fit():

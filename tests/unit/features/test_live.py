@@ -111,7 +111,7 @@ def test_a_path_of_silence_is_read_as_instant_by_instant(late):
             at = int(log.known_at.max()) + 1 + user * 5 * DAY // 7
             instants = at + np.arange(count) * step
             wanted = live.table(np.full(count, user), instants, np.full(count, at)).values
-            same(live.path(user, at, step, count), wanted, live.program.names)
+            same(live.path(user, at, step, count).T, wanted, live.program.names)
             same(live.read(user, at)[None], wanted[:1], live.program.names)
     with pytest.raises(LeakError):
         live.path(1, START, DAY, 2)

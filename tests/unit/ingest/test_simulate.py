@@ -23,6 +23,7 @@ SHOP = "2bffe97a98a93aa0d10f59d788780deaabfec7ee125219e55eaaaed57802b44d"
 RETAILROCKET = "01644eed8d6cf439b6a05e39fd2fc07cbedbd751c9207bcade87320d15593bec"
 
 DRIFT = "a66eb63ef072570b0b8390cbb2f03bc71f583e5e89993a14c17d4c7745784ce0"
+SERVICE = "930b7e31c30d39a656ae72f7e208bf7a77740cf0a6d80896fcd024eaace5b14b"
 PROMOTION = "47334c56631e113bd0f6e02b072686ecd8907ec1082308fdffec6fb5d0fb4779"
 PROMOTIONS = {
     "promotions": "d637fce8a1b88ef284bd3877009731d99e81fe62cb423cbecb1d3a856d845530",
@@ -51,7 +52,7 @@ def owner(shop: SimulatedShop) -> np.ndarray:
 
 def test_the_laws_are_frozen() -> None:
     """Whoever changes shop.toml changes these hashes knowingly: scores on the old shop cannot be compared with scores on the new one."""
-    assert FROZEN == {"shop": SHOP, "retailrocket": RETAILROCKET, "drift": DRIFT, "promotion": PROMOTION, **PROMOTIONS}
+    assert FROZEN == {"shop": SHOP, "retailrocket": RETAILROCKET, "drift": DRIFT, "promotion": PROMOTION, **PROMOTIONS, "service": SERVICE}
     assert all(Parameters.frozen(name).sha256 == known for name, known in PROMOTIONS.items())
     assert Parameters.frozen("drift").sha256 == DRIFT
     assert Parameters.frozen("promotion").sha256 == PROMOTION

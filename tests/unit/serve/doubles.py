@@ -32,10 +32,10 @@ class Told(msgspec.Struct):
 class Counting:
     """A live state that counts the events of each user."""
 
-    answer, base = Told, 0
+    answer, when, base = Told, Told, 0
 
     def __init__(self, name="first"):
-        self.name, self.seq, self.events = name, 0, {}
+        self.name, self.seq, self.events, self.everything = name, 0, {}, None
 
     def apply(self, seq, event):
         assert seq == self.seq + 1, "each event once, in its order"
@@ -43,7 +43,8 @@ class Counting:
         if event.user is not None:
             self.events[event.user] = self.events.get(event.user, 0) + 1
 
-    def forecasts(self, users, at):
+    def forecasts(self, users, at, *, everything=True):
+        self.everything = everything
         return [Told(user, at, self.events.get(user, 0), self.name) for user in users]
 
 

@@ -69,6 +69,25 @@ def test_what_is_sent_is_understood_by_the_shops_own_words(tmp_path):
     played(bench, play)
 
 
+def test_an_event_is_answered_with_when_and_a_question_with_everything_unless_it_says_so(tmp_path):
+    live = Counting()
+    bench = Bench(tmp_path, live=live)
+
+    async def play(client):
+        for said, wanted in (("", False), ("&answers=all", True), ("&answers=when", False)):
+            answer = await client.post(f"/v1/events?forecast=true{said}", json={**EVENT, "event_id": said})
+            assert (answer.status_code, live.everything) == (200, wanted), answer.text
+        for said, wanted in (("", True), ("?answers=when", False)):
+            assert (await client.get(f"/v1/forecasts/anna{said}")).status_code == 200
+            assert live.everything is wanted
+        for more, wanted in (({}, True), ({"answers": "when"}, False)):
+            assert (await client.post("/v1/forecasts", json={"users": ["anna"], **more})).status_code == 200
+            assert live.everything is wanted
+        assert (await client.get("/v1/forecasts/anna?answers=some")).status_code == 422
+
+    played(bench, play)
+
+
 def test_each_row_is_told_what_became_of_it(tmp_path):
     bench = Bench(tmp_path)
     old = {**EVENT, "event_id": "old", "time": "2020-01-01T00:00:00Z"}
@@ -218,7 +237,7 @@ def test_ids_of_all_kinds_come_through_the_address(tmp_path):
 
 def test_a_bug_is_no_secret_and_tells_no_secret(tmp_path):
     class Broken(Counting):
-        def forecasts(self, users, at):
+        def forecasts(self, users, at, *, everything=True):
             raise RuntimeError(f"{users} has a secret")
 
     written = io.StringIO()

@@ -68,6 +68,24 @@ def test_what_another_process_wrote_is_learned_of(tmp_path):
         other.close()
 
 
+def test_workers_that_share_a_state_tell_each_other_before_they_acknowledge(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(Counting, "publish", lambda live: told.append(live.seq), raising=False)
+    bench = Bench(tmp_path)
+    other = SqliteJournal(tmp_path / "journal.sqlite")
+
+    async def play(client):
+        for number in range(0, 40, 2):
+            other.take([event(number, "u2")])
+            await bench.engine.take([event(number + 1)])  # a gap each time: what another worker wrote is told with it
+            assert (bench.live.seq, told[-1]) == (number + 2, number + 2)
+
+    try:
+        played(bench, play)
+    finally:
+        other.close()
+
+
 def test_a_full_disk_acknowledges_nothing_and_is_said(tmp_path):
     bench = Bench(tmp_path)
 

@@ -164,6 +164,24 @@ def test_silence_runs_no_model(world, monkeypatch):
     assert later.p_purchase_7d != first.p_purchase_7d
 
 
+def test_when_she_buys_is_a_part_of_everything(world):
+    base, _ = world
+    state, other = LiveState.of(base, model()), LiveState.of(base, model())
+    for user in (*base.log.users.ids.to_list()[:20], "nobody"):
+        for at in (base.end + HOUR, base.end + 5 * HOUR):
+            when, whole = state.forecast(user, at, everything=False), other.forecast(user, at)
+            assert set(when.__struct_fields__) < set(whole.__struct_fields__)
+            for name in when.__struct_fields__:
+                one, same = getattr(when, name), getattr(whole, name)
+                if name.startswith("p_"):
+                    assert one == pytest.approx(same, abs=1e-12)
+                elif name.startswith("next") and one is not None:
+                    assert abs((one - same).total_seconds()) < 0.01
+                else:
+                    assert one == same
+            assert state.forecast(user, at).p_purchase_7d == whole.p_purchase_7d  # all the rest can be asked for afterwards
+
+
 def test_the_past_is_refused_and_a_clock_that_differs_is_not(world):
     base, _ = world
     state = apply_all(LiveState.of(base, model()), [(1, event(1, "new", "view", base.end + DAY))])

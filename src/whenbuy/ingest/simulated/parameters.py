@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import DamagedError, SettingsError, UsageError
 from whenbuy.ingest.simulated.bounds import above_zero, lengths, shares
+from whenbuy.ingest.simulated.care import Care
 from whenbuy.ingest.simulated.promotions import Promotions
 
 FROZEN: Final[Mapping[str, str]] = {
@@ -24,11 +25,12 @@ FROZEN: Final[Mapping[str, str]] = {
     "promotions-biased": "b7e9f3483c6381f876601e63205a44f195780721ea1728937eceb86b48c4c6ab",
     "promotions-deterministic": "8ad7ef7c8bf5be81d40158e485c0f571b2f96595c8eef57f2bdb4b4c7ff7ff7e",
     "promotions-second": "346167b97c0e77df74312b4cf4ea0b556f7cd331432e773b1c452bbe9aaf1576",
+    "service": "930b7e31c30d39a656ae72f7e208bf7a77740cf0a6d80896fcd024eaace5b14b",
 }
 """The sha256 of each set of values (see Parameters.sha256). Whoever changes a value changes it here too, knowingly."""
 
 FILES: Final[Mapping[str, str]] = {
-    name: "promotions_second" if name == "promotions-second" else "promotions" if name.startswith("promotions") else "shop"
+    name: {"promotions-second": "promotions_second", "service": "care"}.get(name, "promotions" if name.startswith("promotions") else "shop")
     for name in FROZEN
 }
 """The file in which each set stands."""
@@ -228,7 +230,7 @@ class Parameters:
     """Everything that makes one shop differ from another.
 
     Change single values with ``dataclasses.replace``: a shop with other parameters has another hash. A drift and a personal promotion are
-    absent from most shops.
+    absent from most shops, and so is what the shop does to its customers (care).
     """
 
     calendar: Calendar
@@ -240,8 +242,18 @@ class Parameters:
     drift: Drift | None = None
     promotion: Promotion | None = None
     promotions: Promotions | None = None
+    care: Care | None = None
 
     def __post_init__(self) -> None:
+        if self.care is not None and (
+            self.people.gap_shapes != (1.0,)
+            or self.afterwards.review_share + self.afterwards.refund_share + self.faults.late_share > 0
+            or any(other is not None for other in (self.drift, self.promotion, self.promotions))
+        ):
+            raise SettingsError(
+                "A shop that treats its customers well or badly has other gaps than exponential ones, reviews, refunds or late rows of the "
+                "plain kind, a drift or promotions.", "The truth about it could not be told.", "Set them as in care.toml.",
+            )  # fmt: skip
         if self.promotion is not None and self.promotions is not None:
             raise SettingsError(
                 "A shop tries a promotion by lot and sends promotions in rounds.", "Their effects could not be told apart.", "Keep one."
@@ -260,7 +272,7 @@ class Parameters:
             "calendar": Calendar, "people": Population, "assortment": Assortment, "basket": Basket,
             "afterwards": Afterwards, "faults": Faults,
         }  # fmt: skip
-        further = {"drift": Drift, "promotion": Promotion, "promotions": Promotions}
+        further = {"drift": Drift, "promotion": Promotion, "promotions": Promotions, "care": Care}
         made: dict[str, Any] = {}
         for name, part in {**parts, **{name: part for name, part in further.items() if name in tables}}.items():
             given, known = dict(tables.get(name, {})), {field.name for field in fields(part)}
@@ -280,7 +292,7 @@ class Parameters:
         "shop"; "retailrocket" for the size of that data set; "drift" and "promotion" for the shop in which the world changes, or in which a
         personal promotion is tried by lot; "promotions", "promotions-biased" and "promotions-deterministic" for the shop that sends
         several offers in rounds, by lot, to those who seem likely to buy, or by a rule; "promotions-second" for another such shop, on
-        which nothing is ever tuned.
+        which nothing is ever tuned; "service" for the shop that treats its customers well or badly.
 
         Raises
         ------

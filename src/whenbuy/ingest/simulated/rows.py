@@ -39,7 +39,7 @@ TEXTS: Final = (
 
 ABSENT: Final[dict[str, tuple[type, int]]] = {
     "order_id": (np.int32, -1), "session_id": (np.int32, -1), "item_id": (np.int32, -1), "channel": (np.int32, -1), "text": (np.int32, -1),
-    "offer_id": (np.int32, -1),
+    "offer_id": (np.int32, -1), "topic": (np.int32, -1),
     "unit_price": (np.int64, MISSING), "quantity": (np.int64, MISSING), "amount": (np.int64, MISSING),
     "dwell_s": (np.int64, MISSING), "rating": (np.int64, MISSING), "orders": (np.int64, 0), "may_be_late": (np.bool_, False),
 }  # fmt: skip

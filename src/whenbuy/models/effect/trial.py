@@ -42,6 +42,8 @@ class Trial:
         Whose row it is (n): rows of one person are never on both sides of a fold.
     known_until
         The end of the last window that was watched.
+    opened
+        As in Exposure (n), absent where that is not logged.
     """
 
     columns: tuple[str, ...]
@@ -54,6 +56,7 @@ class Trial:
     outcome: Floats
     group: Ints
     known_until: int
+    opened: Floats | None = None
 
     @classmethod
     def of(cls, train: Examples, question: str) -> Trial:
@@ -71,6 +74,7 @@ class Trial:
             train.table.names, np.ascontiguousarray(train.table.values[rows]), sent.offers, sent.arm[rows], sent.propensity[rows],
             (one if sent.dose is None else sent.dose)[rows], (one if sent.usual is None else sent.usual)[rows],
             np.asarray(label.value[rows], float), train.keys.code[rows].astype(np.int64), int(label.end.max(initial=0)),
+            None if sent.opened is None else sent.opened[rows],
         )  # fmt: skip
         trial._require()
         return trial
@@ -98,7 +102,7 @@ class Trial:
         parts = {
             name: getattr(self, name)[rows] for name in ("values", "arm", "chance", "dose", "usual", "outcome", "group")
         }  # fmt: skip
-        return replace(self, **parts)
+        return replace(self, **parts, opened=None if self.opened is None else self.opened[rows])
 
     @property
     def kind(self) -> Literal["binary", "poisson", "l2"]:

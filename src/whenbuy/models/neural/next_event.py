@@ -147,6 +147,13 @@ class NextEvent:
         top = each.max(axis=1)
         return np.asarray(top + np.log(np.exp(each - top[:, None]).sum(axis=1)) + np.log(1440.0) - np.log1p(1440.0 * known))
 
+    def by(self, gap_days: Floats) -> Floats:
+        """Return P(the next event comes within so many days of the latest one) (n)."""
+        from scipy.special import ndtr
+
+        scaled = (minutes(np.maximum(np.asarray(gap_days, float), 0.0))[:, None] - self.mean) / self.deviation
+        return np.asarray((self.weight * ndtr(scaled)).sum(axis=1))
+
 
 def following_losses(
     head: NextHead, reader: Reader, weights: Tensors, states: Tensor, tokens: Mapping[str, Tensor], length: Ints, chance: Any
@@ -164,7 +171,7 @@ def following_losses(
 
 def next_of(head: NextHead, reader: Reader, weights: Mapping[str, Any], tokens: Mapping[str, Any], states: Singles) -> NextEvent:
     """Return what comes next after these states (n x width), without torch."""
-    out = (states @ weights["time"] + weights["time_bias"]).astype(np.float64)
+    out = (_product(states, weights["time"]) + weights["time_bias"]).astype(np.float64)
     k = head.parts
     usual, deviation = reader.usual.get(GAP, (0.0, 1.0))
     share = _soft(out[:, :k])
@@ -177,10 +184,20 @@ def next_of(head: NextHead, reader: Reader, weights: Mapping[str, Any], tokens: 
         large = column.rows > SMALL
         part = tokens["large" if large else "small"][first - large * reader.small_rows :][: column.rows]
         names[column.column] = column.known
-        scores = states @ weights[column.column] @ part.T + weights[f"{column.column}_bias"][:, 0]
+        scores = _product(_product(states, weights[column.column]), part.T) + weights[f"{column.column}_bias"][:, 0]
         chance[column.column] = np.asarray(_soft(scores)[:, 1:], np.float32)
     gap = np.logaddexp(0.0, out[:, 3 * k]) * reader.gap_days
     return NextEvent(names, chance, gap, share, out[:, k : 2 * k] * deviation + usual, spread)
+
+
+def _product(states: Singles, weights: Singles) -> Singles:
+    """Return states (n x f) times weights (f x k); where these are small without BLAS, so that no bit depends on who else is asked."""
+    if weights.shape[1] > SMALL:
+        return states @ weights
+    out = np.zeros((len(states), weights.shape[1]), np.float32)
+    for feature, row in enumerate(weights):
+        out += states[:, feature, None] * row
+    return out
 
 
 def pairs_of(length: Ints) -> tuple[Ints, Ints]:

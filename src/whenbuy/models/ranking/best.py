@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from whenbuy.core.arrays import Codes, Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
+
+_TOGETHER: Final = 16
+"""So many rows are compared with a part of the table before the next part."""
 
 
 @kernel
@@ -43,26 +48,32 @@ def best_of(score: Floats, item: Codes, out: Floats) -> None:
 def nearest(asked: Floats, table: Singles, bias: Singles, item: Codes, out: Floats) -> None:
     """Write the columns of a table (f x k) whose dot product with each asked row (n x f), plus their bias, is greatest, as shares of all.
 
-    The shares are exp(score) / sum exp(score). Row by row and no BLAS: the bits of a row do not depend on the others.
+    The shares are exp(score) / sum exp(score). No BLAS: the bits of a row do not depend on the others; rows that go together only share a
+    part of the table while it is near.
     """
-    things = table.shape[1]
-    score = np.empty(things)
-    for i in range(len(asked)):
-        for begin in range(0, things, 2048):
-            end = min(begin + 2048, things)
-            for j in range(begin, end):
-                score[j] = bias[j]
-            for f in range(len(table)):
-                w = asked[i, f]
+    things, n = table.shape[1], len(asked)
+    score = np.empty((_TOGETHER, things))
+    for first in range(0, n, _TOGETHER):
+        count = min(_TOGETHER, n - first)
+        for begin in range(0, things, 1024):
+            end = min(begin + 1024, things)
+            for i in range(count):
+                row = score[i]
                 for j in range(begin, end):
-                    score[j] += w * table[f, j]
-        top, whole = score.max(), 0.0
-        for j in range(things):
-            score[j] = np.exp(score[j] - top)
-            whole += score[j]
-        for j in range(things):
-            score[j] /= whole
-        best_of(score, item[i], out[i])
+                    row[j] = bias[j]
+                for f in range(len(table)):
+                    w = asked[first + i, f]
+                    for j in range(begin, end):
+                        row[j] += w * table[f, j]
+        for i in range(count):
+            row = score[i]
+            top, whole = row.max(), 0.0
+            for j in range(things):
+                row[j] = np.exp(row[j] - top)
+                whole += row[j]
+            for j in range(things):
+                row[j] /= whole
+            best_of(row, item[first + i], out[first + i])
 
 
 @kernel

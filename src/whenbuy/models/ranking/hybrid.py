@@ -69,6 +69,9 @@ class Hybrid:
         How the trees are grown.
     most
         Above this number of pairs whole keys are left out, chosen by ``seed``.
+    share
+        Of the candidates that were not taken the trees see this share, chosen by ``seed``, each counting for as many: so as many pairs hold
+        more keys, which is worth more where lists are long.
     first
         How many things a list has.
     question
@@ -78,15 +81,18 @@ class Hybrid:
     parts: tuple[Part, ...] = PARTS
     grow: Boosting = Boosting(trees=200, learning_rate=0.06, leaves=24, min_leaf=80, feature_fraction=0.5)
     most: int = 800_000
+    share: float = 1.0
     first: int = FIRST
     question: str = "items"
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_first(self.name, self.first)
-        if not self.parts or self.most < 1 or self.grow.objective != "binary":
+        if not self.parts or self.most < 1 or not 0 < self.share <= 1 or self.grow.objective != "binary":
             raise SettingsError(
-                f"A hybrid of {len(self.parts)} rankers was asked for.", "It takes one at least, and trees that answer yes or no.", "Add."
+                f"A hybrid of {len(self.parts)} rankers that learns from a share of {self.share} was asked for.",
+                "It takes one at least, a share from above 0 to 1, and trees that answer yes or no.",
+                "Change it.",
             )
 
     @property
@@ -132,17 +138,22 @@ class Hybrid:
             raise NotEnoughDataError(
                 f"Of {len(asked):,} customers nobody took anything afterwards.", "What was taken teaches whom to believe.", "Look earlier."
             )
-        rows = np.random.default_rng(self.seed).permutation(known)
+        rng = np.random.default_rng(self.seed)
+        rows = rng.permutation(known)
         values, came, left = [], [], self.most
         for start in range(0, len(rows), _BLOCK):
             part = np.sort(rows[start : start + _BLOCK]).astype(np.int64)
             offsets, item, told = voices.told(asked.take(part))
-            values.append(told)
-            came.append(_taken(taken.take(part), voices.shelf, offsets, item))
-            left -= len(item)
+            hit = _taken(taken.take(part), voices.shelf, offsets, item)
+            kept = slice(None) if self.share == 1 else np.flatnonzero(hit | (rng.random(len(hit)) < self.share))
+            values.append(told[kept])
+            came.append(hit[kept])
+            left -= len(came[-1])
             if left <= 0:
                 break
-        return self.grow.grow(np.concatenate(values), np.concatenate(came).astype(np.float64))
+        target = np.concatenate(came).astype(np.float64)
+        weight = None if self.share == 1 else np.where(target > 0, 1.0, 1.0 / self.share)
+        return self.grow.grow(np.concatenate(values), target, weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,14 @@ Told = tuple[Floats, Floats, bool | None]
 """Survival and expected orders along the grid (g each), and whether only a prior speaks (None: the model does not say)."""
 
 
+Whole = tuple[Floats, bool]
+"""Log-survival and expected orders at 0 and along the grid, and survival along it (3 x g + 1; survival ends one place earlier), freed of
+rounding together; and whether only a prior speaks."""
+
+Path = tuple[float, int]
+"""The days of a step along a path of silence, and how many steps."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """How the numbers lie that rows read.
@@ -44,18 +52,14 @@ class Layout:
 
 
 class Asked(Protocol):
-    """One customer at one instant.
+    """One customer at one instant."""
 
-    Parameters
-    ----------
-    values
-        Her features (1 x f).
-    """
-
-    values: Singles
+    @property
+    def values(self) -> Singles:
+        """Her features (1 x f)."""
 
     def path(self, step_days: float, steps: int) -> Singles:
-        """Return her features as they would read 0, 1, … steps later, had nothing happened since (steps x f)."""
+        """Return her features as they would read 0, 1, … steps later, had nothing happened since (f x steps)."""
 
     def block(self) -> Singles:
         """Return what is told of her and each class (k x c)."""
@@ -85,6 +89,8 @@ class Row:
         Returns the chance of each class (k), and, where the model says that, of each given that she buys (k).
     compiled
         Whether nothing in it goes through examples.
+    whole
+        ``whole(asked, counted)`` returns the same as ``curve``, ready to be read, where one compiled call says it all.
     """
 
     curve: Callable[[Asked, bool], Told] = _unsaid
@@ -92,6 +98,7 @@ class Row:
     chance: Callable[[Asked], float] = _unsaid
     classes: Callable[[Asked], tuple[Floats, Floats | None]] = _unsaid
     compiled: bool = True
+    whole: Callable[[Asked, bool], Whole] | None = None
 
 
 Compile = Callable[[Any, Layout], Row | None]

@@ -16,6 +16,7 @@ from whenbuy.models.prepared import PreparedModel
 from whenbuy.models.rhythm import FittedRhythm
 from whenbuy.models.rows import amounts, classes, curves, steps
 from whenbuy.models.rows.asked import Asked, Compile, Layout, Row, Told, general
+from whenbuy.models.rows.joint import joint
 from whenbuy.models.rows.rhythm import Extended
 
 
@@ -55,7 +56,9 @@ def _blend(model: BlendModel[Any], layout: Layout) -> Row:
     def classes(asked: Asked) -> tuple[Floats, None]:
         return steps.mixed(np.array([member.classes(asked)[0] for member in members]), weights), None
 
-    return Row(curve, amount, chance, classes, all(member.compiled for member in members))
+    return Row(
+        curve, amount, chance, classes, all(member.compiled for member in members), joint(model.members, members, weights, None, layout)
+    )
 
 
 def _calibrated(model: CalibratedModel[Any], layout: Layout) -> Row | None:
@@ -76,7 +79,10 @@ def _calibrated(model: CalibratedModel[Any], layout: Layout) -> Row | None:
     def classes(asked: Asked) -> tuple[Floats, None]:
         return steps.corrected_chances(inner.classes(asked)[0], shape, sizes), None
 
-    return Row(curve, chance=chance, classes=classes, compiled=inner.compiled)
+    within, weights = ((model.model,), None) if type(model.model) is not BlendModel else (model.model.members, model.model.weights)
+    rows, shares = [compiled(one, layout) for one in within], None if weights is None else np.array(weights, np.float64)
+    whole = joint(within, rows, shares, (stretch, inside, shape, sizes), layout)
+    return Row(curve, chance=chance, classes=classes, compiled=inner.compiled, whole=whole)
 
 
 def _prepared(model: PreparedModel[Any], layout: Layout) -> Row | None:
@@ -117,8 +123,8 @@ class _Through:
         return values
 
     def path(self, step_days: float, steps: int) -> Singles:
-        rows = self._asked.path(step_days, steps)
-        return np.concatenate([self._extended(row[None], self._steps) for row in rows])
+        rows = np.ascontiguousarray(self._asked.path(step_days, steps).T)
+        return np.ascontiguousarray(np.concatenate([self._extended(row[None], self._steps) for row in rows]).T)
 
     def block(self) -> Singles:
         return self._asked.block()

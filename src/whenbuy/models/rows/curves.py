@@ -174,7 +174,7 @@ def boosted_count(model: BoostedCountModel, layout: Layout) -> Row | None:
 def straight(line: Any, layout: Layout) -> Callable[[Singles], float] | None:
     """Return what a log-linear model says of a row (1 x f)."""
     score = Scorer.of(line.terms, line.weights, layout)
-    return None if score is None else lambda values: min(max(float(score(values)[0]) + line.intercept, line.low), line.high)
+    return None if score is None else lambda values: min(max(float(score(values.T)[0]) + line.intercept, line.low), line.high)
 
 
 def picked(columns: Sequence[str], layout: Layout) -> Callable[[Singles], Singles] | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import gammaincc
 
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
@@ -16,6 +16,7 @@ _WEEK = 7
 _LENT_DAYS, _LENT_WEEKS, _LENT_GAPS = 7.0, 4.0, 2.0
 _LONGEST, _FAINT = 1e6, 1e-12
 _SHORTEST, _LEAST_SHAPE, _MOST_SHAPE = 1e-3, 0.05, 20.0
+_SMALL = 1e-15
 _HEAD = 9
 """Leading places: tenure, sine, cosine of the weekday, mean, deviation of gaps, recency, frequency; how many weekly ones and rates."""
 
@@ -36,18 +37,19 @@ class Extended:
         weekly = [place(f"{name}_on_weekday_in_{i}d") for name in read.weekly for i in range(_WEEK)]
         head = ("tenure_days", "weekday_sin", "weekday_cos", f"{read.gaps}_mean_days", f"{read.gaps}_deviation_days")
         sizes = [len(read.weekly), len(read.rates)]
-        self._places = np.array([*map(place, (*head, read.recency, read.frequency)), *sizes, *weekly, *map(place, read.rates)], np.int64)
+        self.places = np.array([*map(place, (*head, read.recency, read.frequency)), *sizes, *weekly, *map(place, read.rates)], np.int64)
         lives = [halflife(name) for name in (*read.weekly, *read.rates)]
         profile = [share for one in rhythm.profile for share in one]
-        self._reals = np.array([rhythm.gap, rhythm.variation, *lives, *rhythm.rate, *rhythm.usual, *profile], np.float64)
-        self._days = np.array(rhythm.settings.days, np.float64)
+        self.reals = np.array([rhythm.gap, rhythm.variation, *lives, *rhythm.rate, *rhythm.usual, *profile], np.float64)
+        self.days = np.array(rhythm.settings.days, np.float64)
         self.layout = replace(layout, names=(*layout.names, *_names(rhythm)))
 
     def __call__(self, values: Singles) -> Singles:
         """Return a row (1 x f) with the rhythm behind it."""
-        row = values[0]
-        asked, found = asked_of(row, self._places, self._reals, self._days)
-        return written(row, gammaincc(asked[0], asked[1]), found, self._places, len(self._days))
+        out = np.empty((1, len(self.layout.names)), np.float32)
+        out[0, : values.shape[1]] = values[0]
+        extend(out[0], values.shape[1], self.places, self.reals, self.days)
+        return out
 
 
 def _names(rhythm: FittedRhythm) -> list[str]:
@@ -127,16 +129,53 @@ def by_weekday(
 
 
 @kernel
-def written(row: Singles, left: Floats, found: Floats, places: Ints, days: int) -> Singles:
-    """Return the row with its rhythm (1 x f); of whom nothing is known gets gaps."""
-    f, rates, first = len(row), places[8], places[7] * days + 1
-    out = np.empty((1, f + len(found)), np.float32)
-    out[0, :f] = row
+def extend(row: Singles, f: int, places: Ints, reals: Floats, days: Floats) -> None:
+    """Write the rhythm behind the first f numbers of a row; of whom nothing is known gets gaps."""
+    asked, found = asked_of(row, places, reals, days)
+    d, rates = len(days), places[8]
+    first = places[7] * d + 1
     for r in range(1 + rates):
-        still = max(left[r * (1 + days)], _FAINT)
-        for i in range(days):
-            found[first + r * (1 + days) + 1 + i] = 1 - min(left[r * (1 + days) + 1 + i] / still, 1.0)
+        at = r * (1 + d)
+        whole = math.lgamma(asked[0, at])
+        still = max(unspent(asked[0, at], asked[1, at], whole), _FAINT)
+        for i in range(d):
+            left = unspent(asked[0, at], asked[1, at + 1 + i], whole)
+            found[first + at + 1 + i] = 1 - min(left / still, 1.0)
     stranger = not np.isfinite(known(row, places[0], np.nan))
     for i in range(len(found)):
-        out[0, f + i] = np.nan if stranger else found[i]
-    return out
+        row[f + i] = np.nan if stranger else found[i]
+
+
+@kernel
+def unspent(shape: float, x: float, whole: float) -> float:
+    """Return the upper regularised incomplete gamma function for a shape above 0 and x from 0 on; ``whole`` is log gamma(shape).
+
+    Below shape + 1 by the power series, beyond by Lentz's continued fraction (Press et al., Numerical Recipes, s. 6.2).
+    """
+    if np.isnan(x):
+        return math.nan
+    if x <= 0:
+        return 1.0
+    if np.isinf(x):
+        return 0.0
+    front = np.exp(shape * np.log(x) - x - whole)
+    if x < shape + 1.0:
+        part = 1.0 / shape
+        total, n = part, shape
+        while part > total * _SMALL:
+            n += 1.0
+            part *= x / n
+            total += part
+        return float(max(1.0 - front * total, 0.0))
+    if front == 0.0:
+        return 0.0
+    b = x + 1.0 - shape
+    c, d = 1e300, 1.0 / b
+    h, i = d, 0.0
+    while True:
+        i += 1.0
+        a, b = -i * (i - shape), b + 2.0
+        d, c = 1.0 / (a * d + b), b + a / c
+        h *= d * c
+        if abs(d * c - 1.0) < _SMALL:
+            return float(front * h)

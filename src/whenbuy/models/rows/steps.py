@@ -92,6 +92,12 @@ def leaving(
 @kernel
 def direct(raw: Floats, knots: Floats, days: Floats) -> tuple[Floats, Floats]:
     """Return the curve of direct classifiers from their raw scores (h), 0 and their horizons (h + 1): made monotone and joined."""
+    return joined(fallen_of(raw), knots, days)
+
+
+@kernel
+def fallen_of(raw: Floats) -> Floats:
+    """Return the cumulative hazard at 0 and the horizons (h + 1) from raw scores (h), made monotone."""
     h = len(raw)
     chance = 1.0 / (1.0 + np.exp(-raw))
     high, low = chance.copy(), chance.copy()
@@ -102,7 +108,7 @@ def direct(raw: Floats, knots: Floats, days: Floats) -> tuple[Floats, Floats]:
     fallen = np.zeros(h + 1)
     for i in range(h):
         fallen[i + 1] = -np.log1p(-min(max((high[i] + low[i]) / 2, SURE), 1 - SURE))
-    return joined(fallen, knots, days)
+    return fallen
 
 
 @kernel

@@ -1,6 +1,8 @@
-"""The terms of a hazard or a line, compiled: the same sum as `Terms.score`, term by term, for the few rows of one customer.
+"""The terms of a hazard or a line, compiled: the same sum as `Terms.score`, term by term, for the few instants of one customer.
 
-Logarithms of 1 + x are taken of the sum: twice as fast as ``log1p``, and as good to 1e-16 of 1, which is what a sum of terms needs.
+A feature's numbers at all instants lie side by side, so that each term is a loop over instants which does several at once; what does not
+change along a path of silence is computed once. Logarithms of 1 + x are taken of the sum: as good as ``log1p`` to 1e-16 of 1, which is what
+a sum of terms needs.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import numpy as np
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
 from whenbuy.models.rows.asked import Layout
+from whenbuy.models.rows.powers import log_of, logs
 from whenbuy.models.terms import COUNTED, CYCLIC, LEAN, Terms
 
 _READ: Final = (
@@ -37,10 +40,10 @@ class Scorer:
         What the kernel reads: sizes and places; unit, offsets, knots and weights. A call costs by the number of arrays.
     """
 
-    __slots__ = ("_integers", "_reals")
+    __slots__ = ("integers", "reals")
 
     def __init__(self, integers: Ints, reals: Floats) -> None:
-        self._integers, self._reals = integers, reals
+        self.integers, self.reals = integers, reals
 
     @classmethod
     def of(cls, terms: Terms, weights: Floats, layout: Layout) -> Scorer | None:
@@ -61,155 +64,207 @@ class Scorer:
         integers = np.array([*sizes, *read, *counted, *others, *gappy, *cyclic], np.int64)
         return cls(integers, np.array([terms.unit_days, *terms.offset.values(), *knots[0], *knots[1], *weights], np.float64))
 
-    def __call__(self, values: Singles) -> Floats:
-        """Return the sum for each row (n)."""
-        return score(values, self._integers, self._reals)
+    def __call__(self, columns: Singles) -> Floats:
+        """Return the sum at each instant (n) from features by instants (f x n)."""
+        return score(columns, self.integers, self.reals)
 
 
 @kernel
-def known(row: Singles, place: int, default: float) -> float:
-    """Return a feature with what is unknown, or not in the table at all, replaced."""
-    value = np.float64(row[place]) if place >= 0 else default
-    return default if np.isnan(value) else value
-
-
-@kernel
-def score(values: Singles, integers: Ints, reals: Floats) -> Floats:
-    """Return the weighted sum of the terms of each row (n), in the order of ``Terms.columns``. Terms that stay as they were are kept."""
+def score(columns: Singles, integers: Ints, reals: Floats) -> Floats:
+    """Return the weighted sum of the terms at each instant (n), from features by instants (f x n)."""
     rich, others = integers[0], integers[2]
     places = integers[_SIZES + len(_READ) :]
     read, ends = integers[_SIZES : _SIZES + len(_READ)], np.cumsum(integers[1:5])
     unit, offset = reals[0], reals[1 : 1 + others]
     first, second = 1 + others + integers[5], 1 + others + integers[5] + integers[6]
     overdue_knots, away_knots, weights = reals[1 + others : first], reals[first:second], reals[second:]
-    out, terms, part = np.zeros(len(values)), np.zeros(len(weights)), np.empty(8)
-    before = np.full(others, np.float32(np.nan))
-    for row in range(len(values)):
-        value = values[row]
-        n = _lean(value, read, unit, terms)
-        recency, repeats = terms[0], terms[2]
-        if rich:
-            n = _others(value, places[ends[0] : ends[1]], offset, before, terms, n)
-            n = _flags(value, places[ends[1] : ends[2]], places[ends[2] : ends[3]], terms, n)
-            _rhythm(value, read, places[: ends[0]], unit, part)
-            part[6], part[7] = recency, repeats
-            n = _own(value, read, unit, part, overdue_knots, away_knots, terms, n)
-        out[row] = _sum(weights, terms)
-    return out
+    total, part = np.zeros(columns.shape[1]), np.empty((12, columns.shape[1]))
+    n = _lean(columns, read, unit, weights, part, total)
+    if rich:
+        n = _others(columns, places[ends[0] : ends[1]], offset, weights, n, part[11], total)
+        n = _flags(columns, places[ends[1] : ends[2]], places[ends[2] : ends[3]], weights, n, total)
+        _rhythm(columns, read, places[: ends[0]], unit, part)
+        _own(columns, read, unit, part, overdue_knots, away_knots, weights, n, total)
+    return total
 
 
 @kernel
-def _sum(weights: Floats, terms: Floats) -> float:
-    """Return the weighted sum, in four parts so that no addition waits for the one before."""
-    a, b, c, d, n = 0.0, 0.0, 0.0, 0.0, len(weights)
-    for i in range(0, n - 3, 4):
-        a += weights[i] * terms[i]
-        b += weights[i + 1] * terms[i + 1]
-        c += weights[i + 2] * terms[i + 2]
-        d += weights[i + 3] * terms[i + 3]
-    for i in range(n - n % 4, n):
-        a += weights[i] * terms[i]
-    return (a + b) + (c + d)
+def _filled(columns: Singles, place: int, default: float, out: Floats) -> None:
+    """Write a feature with what is unknown, or not in the table at all, replaced."""
+    if place < 0:
+        out[:] = default
+        return
+    column = columns[place]
+    for d in range(len(out)):
+        value = np.float64(column[d])
+        out[d] = default if np.isnan(value) else value
 
 
 @kernel
-def _lean(row: Singles, read: Ints, unit: float, terms: Floats) -> int:
-    never = np.isnan(row[read[0]])
-    away, days, often = known(row, read[0], 0.0), known(row, read[1], 0.0), known(row, read[2], 0.0)
-    recency, tenure, repeats = np.log(1.0 + away / unit), np.log(1.0 + days / unit), np.log(1.0 + often)
-    single = 1.0 if repeats == 0 and not never else 0.0
-    terms[0], terms[1], terms[2] = recency, tenure, repeats
-    m = 3
-    if read[3] >= 0:
-        terms[3] = np.log(1.0 + max(known(row, read[3], 0.0), 0.0) * (often + 1))
-        m = 4
-    n = m
-    for term in (np.log(1.0 + max(days - away, 0.0) / unit), single, 1.0 if never else 0.0, recency * single):
-        terms[n] = term
-        n += 1
-    if m == 4:
-        for i in range(3, 6):
-            if read[i] >= 0:
-                terms[n] = np.log(1.0 + max(known(row, read[i], 0.0), 0.0))
-                n += 1
-    for i in range(m):
-        for j in range(i, m):
-            if i != 1 or j != 1:
-                terms[n] = terms[i] * terms[j]
-                n += 1
+def _squares(part: Floats, first: int, count: int, skipped: int, weights: Floats, n: int, total: Floats) -> int:
+    """Add the products of each two of some parts, the square of one of them left out."""
+    for i in range(first, first + count):
+        for j in range(i, first + count):
+            if i == j == skipped:
+                continue
+            one, other, weight = part[i], part[j], weights[n]
+            for d in range(len(total)):
+                total[d] += weight * (one[d] * other[d])
+            n += 1
     return n
 
 
 @kernel
-def _others(row: Singles, others: Ints, offset: Floats, before: Singles, terms: Floats, n: int) -> int:
-    """Write the logarithms of further features; along a path of silence most of them stay as they were."""
+def _added(weight: float, values: Floats, total: Floats) -> None:
+    for d in range(len(total)):
+        total[d] += weight * values[d]
+
+
+@kernel
+def _lean(columns: Singles, read: Ints, unit: float, weights: Floats, part: Floats, total: Floats) -> int:
+    """Add the lean terms; leave recency and repeats at 9 and 10 of ``part``."""
+    away, days, often, held = part[4], part[5], part[6], part[7]
+    never = columns[read[0]]
+    _filled(columns, read[0], 0.0, away)
+    _filled(columns, read[1], 0.0, days)
+    _filled(columns, read[2], 0.0, often)
+    main = 4 if read[3] >= 0 else 3
+    recency, tenure, repeats = part[0], part[1], part[2]
+    for d in range(len(total)):
+        recency[d], tenure[d], repeats[d] = log_of(1.0 + away[d] / unit), log_of(1.0 + days[d] / unit), log_of(1.0 + often[d])
+    if main == 4:
+        _filled(columns, read[3], 0.0, held)
+        for d in range(len(total)):
+            part[3, d] = log_of(1.0 + max(held[d], 0.0) * (often[d] + 1))
+    for i in range(main):
+        _added(weights[i], part[i], total)
+    n = main
+    for d in range(len(total)):
+        single = 1.0 if repeats[d] == 0 and not np.isnan(never[d]) else 0.0
+        total[d] += weights[n] * log_of(1.0 + max(days[d] - away[d], 0.0) / unit) + weights[n + 1] * single
+        total[d] += weights[n + 2] * (1.0 if np.isnan(never[d]) else 0.0) + weights[n + 3] * (recency[d] * single)
+    n = _squares(part, 0, main, 1, weights, _amounts(columns, read[3:6], weights, n + 4, held, total) if main == 4 else n + 4, total)
+    for d in range(len(total)):
+        part[9, d], part[10, d] = recency[d], repeats[d]
+    return n
+
+
+@kernel
+def _amounts(columns: Singles, places: Ints, weights: Floats, n: int, held: Floats, total: Floats) -> int:
+    for place in places:
+        if place >= 0:
+            _filled(columns, place, 0.0, held)
+            for d in range(len(total)):
+                total[d] += weights[n] * log_of(1.0 + max(held[d], 0.0))
+            n += 1
+    return n
+
+
+@kernel
+def _still(column: Singles) -> bool:
+    """Return whether a feature stays as it is."""
+    moved = 0
+    for d in range(1, len(column)):
+        moved += column[d] != column[0]
+    return moved == 0
+
+
+@kernel
+def _others(columns: Singles, others: Ints, offset: Floats, weights: Floats, n: int, held: Floats, total: Floats) -> int:
+    """Add the logarithms of further features; along a path of silence half of them stay as they were."""
+    same = 0.0
     for i in range(len(others)):
-        raw = row[others[i]] if others[i] >= 0 else np.float32(0.0)
-        if raw == before[i]:
+        if others[i] < 0:
             continue
-        before[i] = raw
-        value = 0.0 if np.isnan(raw) else np.float64(raw)
-        terms[n + i] = np.copysign(np.log(1.0 + abs(value) / offset[i]), value)
+        column, weight, each = columns[others[i]], weights[n + i], 1.0 / offset[i]
+        if _still(column):
+            value = 0.0 if np.isnan(column[0]) else np.float64(column[0])
+            same += weight * np.copysign(np.log(1.0 + abs(value) * each), value)
+            continue
+        for d in range(len(total)):
+            value = np.float64(column[d])
+            value = 0.0 if np.isnan(value) else value
+            held[d] = log_of(1.0 + abs(value) * each)
+            total[d] += weight * (held[d] if value >= 0 else -held[d])
+    for d in range(len(total)):
+        total[d] += same
     return n + len(others)
 
 
 @kernel
-def _flags(row: Singles, gappy: Ints, cyclic: Ints, terms: Floats, n: int) -> int:
+def _flags(columns: Singles, gappy: Ints, cyclic: Ints, weights: Floats, n: int, total: Floats) -> int:
     for place in gappy:
-        terms[n] = 1.0 if np.isnan(row[place]) else 0.0
+        column, weight = columns[place], weights[n]
+        for d in range(len(total)):
+            total[d] += weight if np.isnan(column[d]) else 0.0
         n += 1
     for place in cyclic:
-        terms[n] = known(row, place, 0.0)
+        column, weight = columns[place], weights[n]
+        for d in range(len(total)):
+            total[d] += 0.0 if np.isnan(column[d]) else weight * np.float64(column[d])
         n += 1
     return n
 
 
 @kernel
-def _rhythm(row: Singles, read: Ints, counted: Ints, unit: float, part: Floats) -> None:
-    """Write overdue, regular, gap, away, short, long."""
-    gap, deviation = known(row, read[6], unit), known(row, read[7], unit)
-    away, seen = known(row, read[8], 0.0), 0.0
+def _rhythm(columns: Singles, read: Ints, counted: Ints, unit: float, part: Floats) -> None:
+    """Write overdue, regular, gap, away, short, long, recency and repeats."""
+    m = part.shape[1]
+    for d in range(m):
+        part[6, d], part[7, d] = part[9, d], part[10, d]
+    own, seen = part[8], part[9]
+    _filled(columns, read[7], unit, part[1])
+    _filled(columns, read[6], unit, part[2])
+    _filled(columns, read[0], 0.0, part[0])
+    for d in range(m):
+        gap = part[2, d] + 0.5
+        part[0, d], part[1, d] = (part[0, d] + 0.5) / gap, (part[1, d] + 0.5) / gap
+        part[2, d] = gap
+    _filled(columns, read[2], 0.0, seen)
     for place in counted:
-        seen += known(row, place, 0.0)
-    events = 1.0 + known(row, read[2], 0.0) + seen
-    visit_gap = (max(known(row, read[9], 0.0) - away, 0.0) + 1.0) / events
-    part[0] = np.log((known(row, read[0], 0.0) + 0.5) / (gap + 0.5))
-    part[1] = np.log((deviation + 0.5) / (gap + 0.5))
-    part[2] = np.log(gap + 0.5)
-    part[3] = np.log((away + 0.5) / (visit_gap + 0.1))
-    part[4] = np.log(known(row, read[10], 0.0) + 0.01)
-    part[5] = np.log(known(row, read[11], 0.0) + 0.01)
-
-
-@kernel
-def _own(row: Singles, read: Ints, unit: float, part: Floats, overdue_knots: Floats, away_knots: Floats, terms: Floats, n: int) -> int:
+        _filled(columns, place, 0.0, own)
+        _added(1.0, own, seen)
+    _filled(columns, read[8], 0.0, part[3])
+    _filled(columns, read[9], 0.0, own)
+    for d in range(m):
+        visit_gap = np.true_divide(max(own[d] - part[3, d], 0.0) + 1.0, 1.0 + seen[d])
+        part[3, d] = np.true_divide(part[3, d] + 0.5, visit_gap + 0.1)
+        part[10, d] = min(part[3, d], _LONGEST)
+    _filled(columns, read[10], 0.0, part[4])
+    _filled(columns, read[11], 0.0, part[5])
+    for d in range(m):
+        part[4, d] += 0.01
+        part[5, d] += 0.01
     for i in range(6):
-        terms[n] = part[i]
-        n += 1
-    for i in range(8):
-        for j in range(i, 8):
-            terms[n] = part[i] * part[j]
-            n += 1
-    n = _hinges(part[0], overdue_knots, part[7], part[1], terms, n)
-    n = _hinges(part[3], away_knots, part[7], part[1], terms, n)
-    ratio = min(np.exp(part[3]), _LONGEST)
-    seen, bought = known(row, read[8], 0.0) / unit, known(row, read[0], 0.0) / unit
-    for term in (ratio, ratio * part[7], seen, bought, seen * bought):
-        terms[n] = term
-        n += 1
-    for term in (seen * part[7], seen * part[0], seen * part[3], bought * part[7], bought * part[0], bought * part[3]):
-        terms[n] = term
-        n += 1
-    return n
+        logs(part[i])
 
 
 @kernel
-def _hinges(value: float, knots: Floats, repeats: float, regular: float, terms: Floats, n: int) -> int:
-    for knot in knots:
-        terms[n] = max(value - knot, 0.0)
-        n += 1
-    for knot in knots:
-        hinge = max(value - knot, 0.0)
-        terms[n], terms[n + 1], terms[n + 2] = hinge * repeats, hinge * regular, hinge * (repeats * regular)
-        n += 3
-    return n
+def _own(
+    columns: Singles, read: Ints, unit: float, part: Floats, overdue_knots: Floats, away_knots: Floats, weights: Floats, n: int,
+    total: Floats,
+) -> None:  # fmt: skip
+    for i in range(6):
+        _added(weights[n + i], part[i], total)
+    n = _squares(part, 0, 8, -1, weights, n + 6, total)
+    n = _hinges(part[0], overdue_knots, part[7], part[1], weights, n, total)
+    n = _hinges(part[3], away_knots, part[7], part[1], weights, n, total)
+    w, overdue, away, ratio, repeats, seen, bought = weights[n : n + 11], part[0], part[3], part[10], part[7], part[8], part[9]
+    _filled(columns, read[8], 0.0, seen)
+    _filled(columns, read[0], 0.0, bought)
+    each = 1.0 / unit
+    for d in range(len(total)):
+        s, b = seen[d] * each, bought[d] * each
+        total[d] += ratio[d] * (w[0] + w[1] * repeats[d]) + s * (w[2] + w[4] * b + w[5] * repeats[d] + w[6] * overdue[d] + w[7] * away[d])
+        total[d] += b * (w[3] + w[8] * repeats[d] + w[9] * overdue[d] + w[10] * away[d])
+
+
+@kernel
+def _hinges(value: Floats, knots: Floats, repeats: Floats, regular: Floats, weights: Floats, n: int, total: Floats) -> int:
+    for k in range(len(knots)):
+        knot, w = knots[k], n + len(knots) + 3 * k
+        for d in range(len(total)):
+            hinge = max(value[d] - knot, 0.0)
+            slope = weights[n + k] + weights[w] * repeats[d] + weights[w + 1] * regular[d] + weights[w + 2] * (repeats[d] * regular[d])
+            total[d] += hinge * slope
+    return n + 4 * len(knots)

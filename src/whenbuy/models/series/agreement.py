@@ -13,7 +13,10 @@ from whenbuy.core.errors import WhenbuyError
 from whenbuy.models.series.reconciliation import DENSE, Tree, above_zero, min_trace, shrunk_covariance, weighted
 
 WORSE: Final = 0.01
-"""The total of what was agreed may be so much worse in the backtest than that of the best view, no more."""
+"""The total may be so much worse in the backtest than that of the best view, no more."""
+ALL: Final = "all views"
+_LUCK: Final = 0.97
+"""Another way must be so much better than weights by mean squares alone, or it was luck."""
 _FAR: Final = 5.0
 """Errors farther off than so many usual ones count as that many where weights are shared or ways are compared."""
 _LEAST: Final = 0.05
@@ -51,9 +54,9 @@ class Agreed:
     ahead
         What is agreed now (m x h).
     way
-        How: ``covariances``, ``variances`` or ``mean`` of the views.
+        How the parts were joined: ``covariances``, ``variances``, ``shared weights`` or ``mean`` of the views, or ``alone``: by the first.
     guarded
-        The view whose total was kept, where the agreed one was worse; empty elsewhere.
+        Whose total was taken where that of the parts is worse: ``ALL``, weighed by how wrong each is, or a view's; empty elsewhere.
     """
 
     told: Floats
@@ -65,11 +68,15 @@ class Agreed:
 def agree(views: Sequence[View], came: Floats, tree: Tree, overlap: int = 1) -> Agreed:
     """Return what the views agree on.
 
-    Four ways are tried, each origin joined by weights from origins whose windows do not touch its own: MinT with the shrunk covariances of
+    Five ways are tried, each origin joined by weights from origins whose windows do not touch its own: MinT with the shrunk covariances of
     all views' errors (see ``min_trace``; up to ``DENSE`` forecasts of nodes), weights by their mean squares alone, weights that all nodes
-    of a depth share (see ``best_weights``), and the plain mean, these last two reconciled by mean squares. The way with the least error per
-    node, relative to the first view's, is taken. Where its total is more than ``WORSE`` worse in the backtest than that of the best single
-    view, that view's total is kept and only its parts are shared anew.
+    of a depth share (see ``best_weights``), the plain mean, and the first view alone, these last three reconciled by mean squares. Weights
+    by mean squares are taken unless the way with the least error per node, relative to the first view's, is clearly better.
+
+    The total is one series: its errors are few and alike in all views, so that hardly any weights can be learned. It is the mean of the
+    views' totals by the inverse of their mean squares (the weights of Bates and Granger 1969 without correlations, which hold where little
+    is known), unless that of the parts or of the best single view is more than ``WORSE`` better in the backtest; the parts are shared anew
+    below it.
 
     Parameters
     ----------
@@ -89,15 +96,16 @@ def agree(views: Sequence[View], came: Floats, tree: Tree, overlap: int = 1) -> 
     known = np.asarray(np.isfinite(came).any(axis=0))
     if not known.any():
         return Agreed(told.mean(axis=0), _mean(ahead, tree, np.ones(len(tree))[None]), "mean")
-    ways = {"covariances": _covariances, "variances": _variances, "shared weights": _shared, "mean": _plain}
+    ways = {"covariances": _covariances, "variances": _variances, "shared weights": _shared, "mean": _plain, "alone": _alone}
     if len(views) * len(tree) > DENSE:
         del ways["covariances"]
     tried = {name: _apart(way, told, error, known, tree, overlap) for name, way in ways.items()}
     usual = np.maximum(_mae(error[0], known), _LEAST * np.nan_to_num(np.abs(came[:, known])).mean(axis=1))
     scores = {name: _relative(_mae(came - each, known), usual) for name, each in tried.items()}
-    way = min(scores, key=lambda name: scores[name])
+    best = min(scores, key=lambda name: scores[name])
+    way = best if scores[best] < _LUCK * scores["variances"] else "variances"
     found = Agreed(tried[way], ways[way](ahead, error[:, :, known], tree), way)
-    return _guarded(found, views, error, came, known, tree)
+    return _with_best_total(found, views, error, came, known, tree, overlap)
 
 
 _Way = Callable[[Floats, Floats, Tree], Floats]
@@ -111,8 +119,7 @@ def _covariances(base: Floats, errors: Floats, tree: Tree) -> Floats:
 
 def _variances(base: Floats, errors: Floats, tree: Tree) -> Floats:
     precision = 1 / np.maximum(np.mean(errors**2, axis=2), _TINY)
-    joined = (precision[:, :, None] * base).sum(axis=0) / precision.sum(axis=0)[:, None]
-    return above_zero(weighted(joined, tree, 1 / precision.sum(axis=0)), tree)
+    return above_zero(weighted(_weighed(base, errors, tree), tree, 1 / precision.sum(axis=0)), tree)
 
 
 def _shared(base: Floats, errors: Floats, tree: Tree) -> Floats:
@@ -148,19 +155,27 @@ def _mean(base: Floats, tree: Tree, variance: Floats) -> Floats:
     return above_zero(weighted(base.mean(axis=0), tree, variance[0]), tree)
 
 
+def _alone(base: Floats, errors: Floats, tree: Tree) -> Floats:
+    return _mean(base[:1], tree, np.mean(errors[0] ** 2, axis=1)[None])
+
+
+def _weighed(base: Floats, errors: Floats, tree: Tree) -> Floats:
+    """Return the views weighed by the inverse of their mean squares at each node, which need not add up (m x h)."""
+    precision = 1 / np.maximum(np.mean(errors**2, axis=2), _TINY)
+    return np.asarray((precision[:, :, None] * base).sum(axis=0) / precision.sum(axis=0)[:, None])[: len(tree)]
+
+
 def _apart(way: _Way, told: Floats, error: Floats, known: Bools, tree: Tree, overlap: int) -> Floats:
     """Return what would have been agreed at each origin, by weights from the errors of those apart from it (m x o x h).
 
     Where the backtest is too short for that, the views count alike.
     """
-    out, count = np.empty(told.shape[1:]), told.shape[2]
+    count, out = told.shape[2], []
     for origin in range(count):
         others = known & (np.abs(np.arange(count) - origin) >= overlap)[:, None]
-        if others.any():
-            out[:, origin] = way(told[:, :, origin], error[:, :, others], tree)
-        else:
-            out[:, origin] = _plain(told[:, :, origin], error[:, :, known], tree)
-    return out
+        use, seen = (way, others) if others.any() else (_plain, known)
+        out.append(use(told[:, :, origin], error[:, :, seen], tree))
+    return np.stack(out, axis=1)
 
 
 def _mae(error: Floats, known: Bools) -> Floats:
@@ -173,17 +188,28 @@ def _relative(mae: Floats, usual: Floats) -> float:
     return float(np.minimum(mae[some] / usual[some], _FAR).mean()) if some.any() else float(mae.mean())
 
 
-def _guarded(found: Agreed, views: Sequence[View], error: Floats, came: Floats, known: Bools, tree: Tree) -> Agreed:
-    """Return what was agreed, with the total of the best view where it is better in the backtest."""
-    root = [float(np.abs(error[i, 0][known]).mean()) for i in range(len(views))]
-    best = int(np.argmin(root))
-    own = float(np.nan_to_num(np.abs(came[0] - found.told[0])[known]).mean())
-    if own <= (1 + WORSE) * root[best]:
+def _with_best_total(
+    found: Agreed, views: Sequence[View], error: Floats, came: Floats, known: Bools, tree: Tree, overlap: int
+) -> Agreed:  # fmt: skip
+    """Return what was agreed, below the total that holds best."""
+    told, ahead, root = np.stack([view.told[:1] for view in views]), np.stack([view.ahead[:1] for view in views]), Tree(np.array([-1]))
+    joined = _apart(_weighed, told, error[:, :1], known, root, overlap)[0], _weighed(ahead, error[:, :1, known], root)[0]
+    totals = {ALL: joined}
+    totals[""] = (found.told[0], found.ahead[0])
+    totals |= {view.name: (view.told[0], view.ahead[0]) for view in views}
+    wrong = {name: float(np.nan_to_num(np.abs(came[0] - total)[known]).mean()) for name, (total, _) in totals.items()}
+    best = min(wrong, key=lambda name: wrong[name])
+    name = ALL if wrong[ALL] <= (1 + WORSE) * wrong[best] else best
+    if not name:
         return found
-    view = views[best]
-    variance = (np.nan_to_num(came - found.told)[:, known] ** 2).mean(axis=1)
-    told = np.stack([_with_total(found.told[:, o], view.told[0, o], variance, tree) for o in range(found.told.shape[1])], axis=1)
-    return Agreed(told, _with_total(found.ahead, view.ahead[0], variance, tree), found.way, view.name)
+    square, count = np.nan_to_num(came - found.told) ** 2, came.shape[1]
+    before = []
+    for origin in range(count):
+        others = known & (np.abs(np.arange(count) - origin) >= overlap)[:, None]
+        variance = square[:, others if others.any() else known].mean(axis=1)
+        before.append(_with_total(found.told[:, origin], totals[name][0][origin], variance, tree))
+    now = _with_total(found.ahead, totals[name][1], square[:, known].mean(axis=1), tree)
+    return Agreed(np.stack(before, axis=1), now, found.way, name if len(views) > 1 else views[0].name)
 
 
 def _with_total(whole: Floats, total: Floats, variance: Floats, tree: Tree) -> Floats:

@@ -4,6 +4,7 @@ Split conformal with normalised errors (Lei et al. 2018, "Distribution-free pred
 divided by what is usual for its series, so that the errors of many series speak together. What is usual is the series' own mean absolute
 error, drawn towards that of series of the same size; it leaves out the origin whose error it scales, as the real one is left out too. All
 series share the luck of an origin, and o of them have been seen: as for the mean of o draws, intervals are wider by the root of 1 + 1 / o.
+Steps near a holiday may err more than others: by how much says the backtest, drawn towards what is usual.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import Floats, Ints, Singles
+from whenbuy.core.arrays import Bools, Floats, Ints, Singles
 
 _PRIOR: Final = 4.0
 """So many origins' worth of what is usual for the size of a series stands beside its own errors."""
@@ -22,6 +23,10 @@ _POOL: Final = 300
 """A pool of like series has at least so many origins."""
 _POOLS: Final = 12
 _EVEN: Final = 7
+_FEAST: Final = 1.2
+"""How much larger errors usually are near a holiday: weeks of Complete Journey around its holidays from April to September."""
+_FEASTS: Final = 2.0
+"""So many origins' worth of that stand beside what the backtest says."""
 _SPREAD: Final = (0.1, 10.0)
 """How far the expected size of a step within a forecast may move the width of its interval."""
 
@@ -34,7 +39,7 @@ class Bands:
     sums: Floats
 
 
-def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Floats) -> Bands:
+def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Floats, near: Bools | None = None) -> Bands:
     """Return the intervals around a forecast that its own errors on earlier origins ask for.
 
     Parameters
@@ -47,13 +52,16 @@ def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Flo
         Rows whose errors speak for all.
     levels
         Probabilities of the quantiles (q), rising.
+    near
+        Which steps lie near a holiday, from each earlier origin and, last, of the forecast (o + 1 x h); none by default.
     """
     if not told.shape[1] or not len(pooled):
         return _unseen(ahead, levels)
     error = came.astype(np.float64) - told
     size = np.maximum(np.mean(ahead, axis=1), np.nanmean(told, axis=(1, 2)))
     size = np.maximum(size, 1e-3 * size[pooled].mean() + 1e-9)
-    spread = _spread(told)
+    spread, wide = _spread(told), _feasts(error, _spread(told), pooled, near)
+    spread = spread * wide[:-1]
     with np.errstate(invalid="ignore"):
         known = np.isfinite(error)
         count = known.sum(axis=2)
@@ -65,9 +73,11 @@ def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Flo
     without = (total[:, None] - mean + _PRIOR * usual[:, None]) / (np.maximum(origins[:, None] - seen, 0) + _PRIOR)
     pool = _pools(size, pooled, int(seen[pooled].sum()))
     scale *= np.sqrt(1 + 1 / told.shape[1])
-    own = scale[:, None] * _spread(ahead)
+    own = scale[:, None] * _spread(ahead) * wide[-1]
     each = _quantiles(error / (without[:, :, None] * spread), own, pool, pooled, levels)
-    summed = _quantiles(np.cumsum(error, axis=2) / without[:, :, None], np.repeat(scale[:, None], ahead.shape[1], 1), pool, pooled, levels)
+    together = np.sqrt(np.cumsum(wide**2, axis=1) / np.arange(1, wide.shape[1] + 1))
+    ratio = np.cumsum(error, axis=2) / (without[:, :, None] * together[:-1])
+    summed = _quantiles(ratio, scale[:, None] * together[-1], pool, pooled, levels)
     return Bands(_above_zero(ahead, each), _above_zero(np.cumsum(ahead, axis=1), summed))
 
 
@@ -84,6 +94,25 @@ def _spread(forecast: Singles | Floats) -> Floats:
     mean = forecast.mean(axis=-1, keepdims=True)
     share = np.divide(forecast, mean, out=np.ones(forecast.shape), where=mean > 0)
     return np.asarray(np.sqrt(np.clip(share, *_SPREAD)))
+
+
+def _feasts(error: Floats, spread: Floats, pooled: Ints, near: Bools | None) -> Floats:
+    """Return how much wider each step is for a holiday near it (o + 1 x h): 1 elsewhere, and never below it.
+
+    The mean error near holidays over that elsewhere, each series in units of its own mean; what is usual counts as some origins more.
+    """
+    if near is None or not near.any():
+        return np.ones((error.shape[1] + 1, error.shape[2]))
+    size = np.abs(error[pooled]) / spread[pooled]
+    known = np.isfinite(size)
+    mean = np.where(known, size, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    some = mean > 0
+    size, known = size[some] / mean[some, None, None], known[some]
+    both = [known & part for part in (near[:-1], ~near[:-1])]
+    inside, outside = (float(size[part].mean()) if part.any() else np.nan for part in both)
+    seen = float(both[0].any(axis=0).sum()) / error.shape[2] if np.isfinite(inside) and np.isfinite(outside) else 0.0
+    ratio = inside / outside if seen else 1.0
+    return np.where(near, max((seen * ratio + _FEASTS * _FEAST) / (seen + _FEASTS), 1.0), 1.0)
 
 
 def _usual(mean: Floats, seen: Floats, size: Floats, pooled: Ints) -> Floats:

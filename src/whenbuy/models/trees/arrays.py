@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from whenbuy.core.arrays import Bools, Codes, Floats, Ints, Singles
 from whenbuy.core.errors import DamagedError, UsageError
 from whenbuy.models.trees.shap import Paths, paths, shapley
-from whenbuy.models.trees.walk import MOST_NODES, Packed, Plan, one_by_one, pack, plan, plan_curve, plan_spans, scores, spans
+from whenbuy.models.trees.walk import MOST_NODES, Packed, Plan, one_by_one, pack, plan, plan_curve, plan_spans, scores
 
 Link = Literal["identity", "logistic", "exp"]
 """From the raw score to the scale of the target: as it is, 1 / (1 + exp(-raw)), or exp(raw)."""
@@ -190,20 +190,17 @@ class Trees:
             base=self.base + other.base,
         )
 
-    def spread(self, first: Ints, behind: Ints, base: Floats) -> Callable[[Singles], Floats]:
-        """Return what says several scores of one row (features) in one walk, each the sum of some of the trees (g).
+    def spread(self, first: Ints, behind: Ints, scores: int) -> tuple[Packed, Plan]:
+        """Return the nodes and the walks by which several scores of one row are told at once, each the sum of some of the trees.
 
         Parameters
         ----------
         first, behind
             Each tree answers for the scores from ``first`` to the one before ``behind`` (trees each).
-        base
-            The scores before any tree (g).
+        scores
+            How many scores.
         """
-        nodes, value, asks, _ = self._packed
-        walks, order, _, _ = plan_spans(self._packed, first, behind, len(base))
-        divisor = float(self.divisor)
-        return lambda row: spans(nodes, value, asks, walks, order, base, divisor, row)
+        return self._packed, plan_spans(self._packed, first, behind, scores)
 
     def _planned(self, bins: Singles) -> Plan:
         """Return the walks for these bins, kept from the last time if they were the same."""

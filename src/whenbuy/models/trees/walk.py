@@ -193,31 +193,6 @@ def one_by_one(
 
 
 @kernel
-def spans(
-    nodes: npt.NDArray[np.void], value: Floats, asks: Places, walks: Places, order: Places, base: Floats, divisor: float, row: Singles
-) -> Floats:
-    """Return the scores of one row (g), each the sum of the leaves of those trees that answer for it, over the divisor, and its base."""
-    answers, found = np.zeros(len(asks) + 1, np.float32), np.zeros(len(base) + 1)
-    leaf = np.empty(len(walks))
-    _answer(asks, row, answers)
-    for turn in order:
-        root = np.uint64(walks[turn, 0])
-        at = root
-        for _ in range(np.int64(walks[turn, 1])):
-            node = nodes[at]
-            at = root + np.uint64(node.left) + np.uint64(not answers[node.ask] <= node.cut)
-        leaf[turn] = value[at]
-    for turn in range(len(walks)):
-        found[walks[turn, 2]] += leaf[turn]
-        found[walks[turn, 3]] -= leaf[turn]
-    total = 0.0
-    for i in range(len(base)):
-        total += found[i]
-        found[i] = base[i] + total / divisor
-    return found[: len(base)]
-
-
-@kernel
 def together(
     nodes: npt.NDArray[np.void], value: Floats, asks: Places, roots: Places, base: float, divisor: float, values: Singles
 ) -> Floats:

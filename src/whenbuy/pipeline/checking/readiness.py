@@ -13,6 +13,7 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.history import History
 from whenbuy.core.log import ORDERS
 from whenbuy.pipeline.checking.parts import Grade, Readiness
+from whenbuy.pipeline.learning.answers import ANSWERS, Answer
 from whenbuy.pipeline.learning.split import time_split
 
 MANY: Final = 1_000
@@ -111,16 +112,36 @@ def _known(history: History, name: str, rows: Bools) -> Bools:
     return np.asarray(rows & ((values != MISSING) if column.dictionary is None else (values >= 0)))
 
 
-def judged(counts: Counts) -> tuple[Readiness, ...]:
-    """Return what each question that whenbuy answers needs and has, in a stated order; none can be answered where the first cannot."""
+def judged(counts: Counts, history: History | None = None) -> tuple[Readiness, ...]:
+    """Return what each question that every fit asks needs and has, in a stated order; none can be answered where the first cannot.
+
+    With a history, those that are asked by name only follow.
+    """
     found = tuple(rule(counts) for rule in RULES.values())
+    if history is not None:
+        found = (*found, *(_by_name(answer, history) for answer in ANSWERS.values() if not answer.usual))
     first = found[0]
     if first.grade != "not possible":
         return found
     return tuple(replace(one, grade=first.grade, words=first.words, missing=first.missing) for one in found)
 
 
-def _curve(counts: Counts, name: str, asks: str) -> Readiness:
+def _by_name(answer: Answer, history: History) -> Readiness:
+    """Return the readiness of an answer that is learned only where it is asked for by name."""
+    log = history.log
+    if missing := answer.lacks(log):
+        return Readiness(answer.name, answer.asks, "not possible", missing[0].lower() + missing[1:].rstrip("."), answer.needs)
+    cases = sum(log.count(kind) for kind in answer.events)
+    what = f"{' or '.join(answer.events)} events" if len(answer.events) < _FEW else "acts of customers"
+    return _graded(answer.name, answer.asks, [_needs(REDEEMED, cases, what, "near the base rate for everybody")], f"{cases:,} {what}")
+
+
+_FEW: Final = 3
+"""So many kinds are no longer listed in a sentence."""
+
+
+def _curve(counts: Counts, name: str) -> Readiness:
+    asks = ANSWERS[name].asks
     needs = [
         _needs(MANY, counts.orders, "purchases", "wide intervals"),
         _needs(REPEATS, counts.repeats, "customers who bought twice", _PRIOR),
@@ -141,14 +162,15 @@ _PRIOR: Final = "rests on what is usual, less on the customer's own rhythm"
 
 
 def _purchase(counts: Counts) -> Readiness:
-    return _curve(counts, "purchase", "When does each customer buy next?")
+    return _curve(counts, "purchase")
 
 
 def _orders(counts: Counts) -> Readiness:
-    return _curve(counts, "orders", "How many orders come from each?")
+    return _curve(counts, "orders")
 
 
-def _summed(counts: Counts, name: str, asks: str, known: int, what: str, column: str) -> Readiness:
+def _summed(counts: Counts, name: str, known: int, what: str, column: str) -> Readiness:
+    asks = ANSWERS[name].asks
     if not known:
         return Readiness(name, asks, "not possible", f"no purchase has {what}", f"the column {column}")
     needs = [_needs(MANY, known, f"orders with {what}", "wide intervals")]
@@ -161,20 +183,19 @@ _PRICES: Final = "amount, or unit_price and quantity"
 
 
 def _amount(counts: Counts) -> Readiness:
-    return _summed(counts, "amount", "How much is the next order?", counts.priced, "an amount", _PRICES)
+    return _summed(counts, "amount", counts.priced, "an amount", _PRICES)
 
 
 def _spend(counts: Counts) -> Readiness:
-    return _summed(counts, "spend", "How much does she spend within the shortest horizon?", counts.priced, "an amount", _PRICES)
+    return _summed(counts, "spend", counts.priced, "an amount", _PRICES)
 
 
 def _quantity(counts: Counts) -> Readiness:
-    asks = "How many pieces does she buy within the shortest horizon?"
-    return _summed(counts, "quantity", asks, counts.counted, "a quantity", "quantity")
+    return _summed(counts, "quantity", counts.counted, "a quantity", "quantity")
 
 
 def _redemption(counts: Counts) -> Readiness:
-    asks = "Does she redeem an offer?"
+    asks = ANSWERS["redemption"].asks
     if not counts.redeemed:
         return Readiness(
             "redemption", asks, "not possible", "no event of kind redeemed", "events of kind shown and redeemed with an offer_id"
@@ -186,7 +207,7 @@ def _redemption(counts: Counts) -> Readiness:
 
 
 def _classes(counts: Counts) -> Readiness:
-    asks = "From which categories does she buy next?"
+    asks = ANSWERS["classes"].asks
     if counts.classes < 2:
         what = "no category" if not counts.classes else "only one category"
         return Readiness("classes", asks, "not possible", f"the purchases have {what}", "the column category with two values or more")
@@ -212,4 +233,4 @@ RULES: Final[Mapping[str, Callable[[Counts], Readiness]]] = {
     "purchase": _purchase, "orders": _orders, "amount": _amount, "spend": _spend, "quantity": _quantity, "redemption": _redemption,
     "classes": _classes,
 }  # fmt: skip
-"""The rule of each answer of the catalogue."""
+"""The rule of each answer that every fit learns."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Bools, Floats, Ints
+from whenbuy.core.arrays import DAY, Bools, Floats, Ints, Singles
 from whenbuy.core.effect import EXPOSURE, CurveEffect, Effect, Exposure
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples, Labels
@@ -22,9 +22,10 @@ from whenbuy.features.encode import NAMES, Encode, FittedEncoding, Names
 from whenbuy.models.effect.checks import Check, balance, placebo
 from whenbuy.models.effect.curve import CurveUplift, CurveUpliftModel, orders_label
 from whenbuy.models.effect.learned import UpliftModel
-from whenbuy.models.effect.propensity import SENT, Overlap, deciding, propensities
+from whenbuy.models.effect.propensity import Overlap, deciding, propensities
 from whenbuy.models.effect.trial import Trial
 from whenbuy.models.trees.arrays import Trees
+from whenbuy.models.trees.boosting import Boosting
 from whenbuy.pipeline.deciding.exposure import Exposures, exposures
 from whenbuy.pipeline.learning.build import examples
 from whenbuy.questions import OrderCount
@@ -32,6 +33,8 @@ from whenbuy.questions.asked import people
 
 DAYS: Final = (7.0, 14.0, 28.0)
 """Where the stretches of the curves end unless the shop says otherwise."""
+OPENED: Final = Boosting("binary", trees=120, learning_rate=0.08, leaves=4, min_leaf=50)
+"""How the chance to open on one channel is learned."""
 _RARELY: Final = 50
 """Messages that were opened without which a channel's reach is not learned."""
 
@@ -45,17 +48,15 @@ class Reach:
     channels
         Their names (c).
     trees
-        The chance to open, from the features and a column of 0 and 1 per channel.
+        The chance to open on each of them, from the features (c).
     """
 
     channels: tuple[str, ...]
-    trees: Trees
+    trees: tuple[Trees, ...]
 
-    def chance(self, values: Any) -> Floats:
+    def chance(self, values: Singles) -> Floats:
         """Return the chance to open on each channel (n x c)."""
-        n, c = len(values), len(self.channels)
-        told = [np.hstack([values, np.eye(c, dtype=np.float32)[np.full(n, each)]]) for each in range(c)]
-        return np.stack([self.trees.predict(each) for each in told], axis=1)
+        return np.stack([trees.predict(values) for trees in self.trees], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,10 +258,17 @@ def _labelled(history: History, features: Features, found: Exposures, days: tupl
         orders_label(day): OrderCount(day).label(past, history.within(found.keys, day)) for day in days
     }  # fmt: skip
     asked = replace(asked, labels=labels)
-    if not asked.block(NAMES, Names).columns:
+    names = asked.block(NAMES, Names)
+    if not names.columns:
         return asked, None
-    encoding, told = Encode(default="onehot").learn(asked)
+    encoding, told = Encode(columns=dict.fromkeys(_own(names, found), "skip"), default="onehot").learn(asked)
     return told, encoding
+
+
+def _own(names: Names, found: Exposures) -> list[str]:
+    """Return the attributes that are most customers' own, such as names and addresses: they teach nothing, and are not to be kept."""
+    people = [len(np.unique(found.keys.code[code >= 0])) for code in names.codes.T]
+    return [name for name, words, known in zip(names.columns, names.dictionaries, people, strict=True) if len(words) > known / 2]
 
 
 def _exposure(train: Examples, found: Exposures, fold: Ints) -> Exposure:
@@ -280,16 +288,18 @@ def _reach(history: History, train: Examples, found: Exposures, sent: Exposure) 
     rows = np.flatnonzero((found.arm > 0) & (found.channel >= 0))
     if "opened" not in history.log.kinds or not found.channels or not len(rows):
         return None, sent
-    opened = _opened(history, found)[rows]
-    if opened.sum() < _RARELY:
+    seen = _opened(history, found)
+    if seen[rows].sum() < _RARELY:
         return None, sent
-    c = len(found.channels)
-    told = np.hstack([train.table.values[rows], np.eye(c, dtype=np.float32)[found.channel[rows]]])
-    reach = Reach(found.channels, SENT.grow(told, opened))
+    c, grown = len(found.channels), []
+    for each in range(c):
+        here = rows[found.channel[rows] == each]
+        grown.append(OPENED.grow(train.table.values[here], seen[here]))
+    reach = Reach(found.channels, tuple(grown))
     chance = np.clip(reach.chance(train.table.values), 0.01, 1.0)
     share = np.bincount(found.channel[rows], minlength=c) / len(rows)
     dose = np.where(found.channel >= 0, chance[np.arange(len(found)), found.channel], 1.0)
-    return reach, replace(sent, dose=dose, usual=chance @ share)
+    return reach, replace(sent, dose=dose, usual=chance @ share, opened=np.where(found.arm > 0, seen, 0.0).astype(np.float64))
 
 
 def _opened(history: History, found: Exposures, days: float = 7.0) -> Bools:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.evaluate.adjusted import Difference, difference
 from whenbuy.pipeline.deciding.kept import Kept
+from whenbuy.pipeline.deciding.realised import amounts, costs, horizon_of, keys_of, orders
 
 LEAST: Final = 10
 """Customers on either side without whom nothing is said."""
@@ -81,8 +82,8 @@ def outcome(history: History, plan: Kept, horizon_days: float | None = None) -> 
         When there is nobody to compare with.
     """
     rows, about = plan.decisions, plan.about
-    days = float(about["horizon_days"]) + float(about["days"]) if horizon_days is None else horizon_days
-    keys = history.keys(rows["user_id"].to_list(), int(about["made_at"]))
+    days = horizon_of(plan) if horizon_days is None else horizon_days
+    keys = keys_of(history, plan)
     history.within(keys, days).require_ripe(f"The result of the plan {plan.id}")
     sent, held = _sides(rows)
     if min(sent.sum(), held.sum()) < LEAST:
@@ -92,16 +93,17 @@ def outcome(history: History, plan: Kept, horizon_days: float | None = None) -> 
         )  # fmt: skip
     short = min(days, float(about["days"]) + max(float(one["valid_days"]) for one in about["offers"].values()))
     measured = {
-        f"orders in {short:g} days": _orders(history, keys, short), f"orders in {days:g} days": _orders(history, keys, days),
-        f"amount in {days:g} days": _amount(history, keys, days),
+        f"orders in {short:g} days": orders(history, keys, short), f"orders in {days:g} days": orders(history, keys, days),
+        f"amount in {days:g} days": amounts(history, keys, days),
     }  # fmt: skip
-    before = _before(history, keys, days)
+    earlier = before(history, keys, days)
     offers = [None, *sorted(set(rows["offer_id"].drop_nulls().to_list()))]
-    found = {(offer, name): _compared(rows, sent, held, offer, values, before) for offer in offers for name, values in measured.items()}
+    found = {(offer, name): _compared(rows, sent, held, offer, values, earlier) for offer in offers for name, values in measured.items()}
     table = _table({key: one for key, one in found.items() if one is not None})
     early, late, amount = (found[None, name] for name in measured)
     assert early is not None and late is not None and amount is not None
-    cost, how = _cost(history, rows, sent, about, days)
+    spent, how = costs(history, rows, about, days)
+    cost = float(spent[sent].sum())
     n, margin = int(sent.sum()), float(about["margin"])
     values = [n * margin * each - cost for each in (amount.value, amount.low, amount.high)]
     pulled = n * max(0.0, early.value - max(late.value, 0.0))
@@ -136,48 +138,11 @@ def _compared(rows: pl.DataFrame, sent: Bools, held: Bools, offer: str | None, v
     return difference(values[both], sent[both], before[both])
 
 
-def _orders(history: History, keys: Keys, days: float) -> Floats:
-    return history.within(keys, days).orders("purchase").astype(float)
-
-
-def _amount(history: History, keys: Keys, days: float) -> Floats:
-    return history.within(keys, days).total("amount", "purchase")
-
-
-def _before(history: History, keys: Keys, days: float) -> Floats:
+def before(history: History, keys: Keys, days: float) -> Floats:
     """Return the orders and the amount of as many days before the plan (n x 2)."""
     start = int(keys.cutoff.min()) - round(days * DAY)
-    earlier = Keys(keys.entity, keys.code, np.full(len(keys), start, np.int64), keys.names)
-    return np.stack([_orders(history, earlier, days), _amount(history, earlier, days)], axis=1)
-
-
-def _cost(history: History, rows: pl.DataFrame, sent: Bools, about: Any, days: float) -> tuple[float, str]:
-    """Return what was spent on those who were sent something, and how that is known."""
-    mine = rows.filter(pl.Series(sent))
-    contact = sum(float(about["channels"][name]["cost"]) for name in mine["channel"].to_list())
-    log = history.log
-    if "redeemed" not in log.kinds or "offer_id" not in log.columns:
-        return float(mine["cost"].sum()), "Redemptions are not in the log: the costs are those that the plan expected."
-    codes = log.users.codes(mine["user_id"])
-    place = np.full(len(log.users) + 1, -1, np.int64)
-    place[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
-    made, end = int(about["made_at"]), int(about["made_at"]) + round(days * DAY)
-    events = np.flatnonzero((log.kind == log.code("redeemed")) & (log.time >= made) & (log.time < end))
-    owner = place[np.searchsorted(log.offsets, events, side="right") - 1]
-    events, owner = events[owner >= 0], owner[owner >= 0]
-    column = log.columns["offer_id"]
-    assert column.dictionary is not None
-    said = pl.DataFrame({"offer": column.dictionary.names(column.values[events].astype(np.int32)), "sent": mine["offer_id"].gather(owner)})
-    amount = float(_mean_order(history, mine, made, days))
-    each = {name: float(one["cost"]) + float(one["discount"]) * amount for name, one in about["offers"].items()}
-    used = said.filter(pl.col("offer") == pl.col("sent"))["sent"].to_list()
-    return contact + sum(each[name] for name in used), f"{len(used):,} redemptions were seen."
-
-
-def _mean_order(history: History, mine: pl.DataFrame, made: int, days: float) -> float:
-    keys = history.keys(mine["user_id"].to_list(), made)
-    orders = _orders(history, keys, days).sum()
-    return float(_amount(history, keys, days).sum() / orders) if orders else 0.0
+    then = Keys(keys.entity, keys.code, np.full(len(keys), start, np.int64), keys.names)
+    return np.stack([orders(history, then, days), amounts(history, then, days)], axis=1)
 
 
 def _table(found: dict[tuple[str | None, str], Difference]) -> pl.DataFrame:

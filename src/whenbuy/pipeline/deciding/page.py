@@ -32,6 +32,11 @@ def render(planned: Planned, id: str, shop: str, currency: str) -> str:
     return printable(world.get_template("plan.html.jinja").render(_page(planned, id, shop, currency))) + "\n"
 
 
+def gap_words(gap: float) -> str:
+    """Return how far a plan lies below its bound, in percent without the sign."""
+    return f"{100 * gap:.2g}" if gap >= 5e-5 else "<0.01"
+
+
 def _source(name: str) -> str:
     folder = "whenbuy.pipeline.telling" if name == "report.css" else "whenbuy.pipeline.deciding"
     return resources.files(folder).joinpath(name).read_text("utf-8")
@@ -45,9 +50,9 @@ def _page(planned: Planned, id: str, shop: str, currency: str) -> dict[str, Any]
         "style": Markup(_source("report.css")), "shop": Name.of(shop or "Plan"), "id": id, "as_of": calendar.moment(plan.campaign.made_at),
         "zone": plan.campaign.clock.zone, "customers": len(one), "sent": int(one.sent.sum()), "held": int(one.held_out.sum()),
         "profit": money(plan.profit, currency), "cost": money(float(one.cost.sum()), currency),
-        "budget": money(budget, currency) if np.isfinite(budget) else "no limit", "gap": f"{100 * plan.gap:.2g}", "bound":
+        "budget": money(budget, currency) if np.isfinite(budget) else "no limit", "gap": gap_words(plan.gap), "bound":
         money(plan.bound, currency), "low": money(plan.bounds.low, currency), "worst": money(plan.bounds.worst, currency), "notes":
-        planned.notes, "quadrants": _quadrants(plan.quadrants()), "curve": _curve(plan.curve, float(one.cost.sum()), currency),
+        planned.notes, "quadrants": _quadrants(plan.quadrants()), "curve": _curve(plan.curve, float(one.cost[~one.drawn].sum()), currency),
         "calendar": _calendar(planned, currency), "offers": _offers(planned, currency), "rows": _rows(planned, calendar,
         currency), "horizon": planned.horizon_days, "days": plan.campaign.days,
     }  # fmt: skip

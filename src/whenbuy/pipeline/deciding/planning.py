@@ -8,22 +8,21 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import polars as pl
 
 from whenbuy.config import Settings
 from whenbuy.core.arrays import Floats
-from whenbuy.core.effect import NONE, CurveEffect
-from whenbuy.core.errors import NotEnoughDataError, SettingsError, UsageError, WhenbuyError
+from whenbuy.core.effect import CurveEffect
+from whenbuy.core.errors import NotEnoughDataError, SettingsError, UsageError
 from whenbuy.core.forecast import Amount, TimeToEvent
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.outlook import Outlook
 from whenbuy.core.progress import Say
+from whenbuy.decide.bandit import Bandit
 from whenbuy.decide.campaign import Campaign, Orders
-from whenbuy.decide.plan import Plan, make
+from whenbuy.decide.plan import POLICY, Plan, make
 from whenbuy.pipeline.deciding import kept
-from whenbuy.pipeline.deciding.effects import OfferEffects, fit_effects
-from whenbuy.pipeline.deciding.exposure import pilot
+from whenbuy.pipeline.deciding.effects import OfferEffects
 from whenbuy.pipeline.deciding.reach import consent_column, reachable
 from whenbuy.pipeline.keeping.shop import Shop
 
@@ -55,7 +54,10 @@ class Planned:
     notes: tuple[str, ...]
 
 
-def planned(shop: Shop, settings: Settings, history: History, outlook: Outlook, campaign: Campaign, *, by_lot: bool, say: Say) -> Planned:
+def planned(
+    shop: Shop, settings: Settings, history: History, outlook: Outlook, campaign: Campaign, effects: OfferEffects | None, *,
+    policy: str = POLICY, bandit: Bandit | None = None, say: Say,
+) -> Planned:  # fmt: skip
     """Return the plan of a shop.
 
     Parameters
@@ -63,40 +65,45 @@ def planned(shop: Shop, settings: Settings, history: History, outlook: Outlook, 
     shop, settings, history
         The shop: where it lies, what its settings say, its log.
     outlook
-        The forecast for everybody as of the campaign's instant.
+        The forecast of those who are planned for, as of the campaign's instant.
     campaign
         What may be done.
-    by_lot
-        A pilot: everybody who takes part gets an offer or nothing by lot, and nothing need be known of what offers do.
+    effects
+        What the offers do; None in a pilot, where everybody who takes part is drawn by lot and nothing need be known of what offers do.
+    policy
+        The name under which the decisions are kept.
+    bandit
+        What draws for those who are drawn by lot; every option is equally likely without one.
 
     Raises
     ------
     NotEnoughDataError
-        When nothing can be learned of what offers do; it says what to log, and how large a pilot must be.
+        When nobody knows what an order is worth.
     SettingsError
         When it is not said what an order earns.
     """
-    margin = _margin(settings)
-    orders = Orders.of(_amount(outlook), campaign.offers, margin)
+    margin = margin_of(settings)
+    orders = Orders.of(amount_of(outlook), campaign.offers, margin)
     who = reachable(history, outlook.keys, campaign.channels, settings, kept.sent_before(shop, campaign.made_at))
-    lacking, closed = _lacking(history, campaign, settings), tuple((day - date(1970, 1, 1)).days for day in settings.calendar.closed)
-    if by_lot:
-        effects = (_unknown(part, campaign) for part in _parts(outlook.purchase))
-        made = make(campaign, orders, effects, who, policy=PILOT, closed=closed)
+    lacking = [*_lacking(history, campaign, settings), *_dear(campaign, orders)]
+    closed = tuple((day - date(1970, 1, 1)).days for day in settings.calendar.closed)
+    if effects is None:
+        unknown = (_unknown(part, campaign) for part in _parts(outlook.purchase))
+        made = make(campaign, orders, unknown, who, policy=policy, closed=closed, bandit=bandit)
         return Planned(made, margin, float(outlook.purchase.grid_days[-1]), (*made.notes, *lacking))
-    say("learning what the offers do")
-    learned = _learned(shop, history, campaign)
-    sent = _sendable(campaign, learned)
-    orders = replace(Orders.of(_amount(outlook), sent.offers, margin), uptake=_uptake(history, outlook.keys, learned, sent, orders))
+    sent = _sendable(campaign, effects)
+    orders = replace(Orders.of(amount_of(outlook), sent.offers, margin), uptake=uptake(history, outlook.keys, effects, sent, orders))
     say("choosing")
-    made = make(sent, orders, _effects(history, outlook.keys, learned, campaign.made_at), who, closed=closed)
+    told = told_of(history, outlook.keys, effects, campaign.made_at)
+    made = make(sent, orders, told, who, policy=policy, closed=closed, bandit=bandit)
     untried = sorted({one.id for one in campaign.offers} - {one.id for one in sent.offers})
     notes = [f"Nothing is known of what {', '.join(untried)} would do: not in this plan. A pilot would show it."] if untried else []
-    failed = [f"{check.name}: {check.words}" for check in learned.checks if not check.passed]
-    return Planned(made, margin, float(learned.model.days[-1]), (*made.notes, *lacking, *notes, *failed, *learned.notes))
+    failed = [f"{check.name}: {check.words}" for check in effects.checks if not check.passed]
+    return Planned(made, margin, float(effects.model.days[-1]), (*made.notes, *lacking, *notes, *failed, *effects.notes))
 
 
-def _margin(settings: Settings) -> float:
+def margin_of(settings: Settings) -> float:
+    """Return the share of an order's amount that is earned; raises SettingsError where it is not said."""
     if settings.budget.margin <= 0:
         raise SettingsError(
             "It is not said what an order earns.", "A plan weighs what orders earn against what offers cost.",
@@ -105,7 +112,8 @@ def _margin(settings: Settings) -> float:
     return settings.budget.margin
 
 
-def _amount(outlook: Outlook) -> Amount:
+def amount_of(outlook: Outlook) -> Amount:
+    """Return what the next order of each customer is worth; raises NotEnoughDataError where the log has no amounts."""
     if outlook.amount is None:
         raise NotEnoughDataError(
             "The log has no amounts, so nobody knows what an order is worth.", "A plan needs the amounts of orders.",
@@ -127,37 +135,17 @@ def _lacking(history: History, campaign: Campaign, settings: Settings) -> list[s
     ]
 
 
-def _learned(shop: Shop, history: History, campaign: Campaign) -> OfferEffects:
-    """Return what the offers do, from what earlier plans decided, or else from what the log says was shown."""
-    try:
-        decisions = _decisions(shop, campaign.made_at)
-        return fit_effects(history, decisions, campaign.made_at, seed=campaign.seed)
-    except NotEnoughDataError as error:
-        raise type(error)(error.got, error.need, f"{error.do} {_proposal(history, campaign)}".strip()) from error
-
-
-def _proposal(history: History, campaign: Campaign) -> str:
-    """Return how large a pilot must be; empty where the log cannot say."""
-    try:
-        size = pilot(history, len(campaign.offers), as_of=campaign.made_at)
-    except WhenbuyError:
-        return "`whenbuy plan --pilot` draws who is sent what by lot."
-    return f"{size.words()} `whenbuy plan --pilot` draws it."
-
-
-def _decisions(shop: Shop, instant: int) -> pl.DataFrame | None:
-    """Return what earlier plans decided, each as of the instant at which it was made; None where there is no plan."""
-    made = [one for id in kept.ids(shop) if int((one := kept.read(shop, id)).about["made_at"]) < instant]
-    if not made:
-        return None
-    columns = (
-        pl.col("user_id"),
-        pl.col("offer_id").fill_null(NONE),
-        pl.col("channel"),
-        pl.col("made_at").alias("send_at"),
-        pl.col("propensity"),
-    )
-    return pl.concat([one.decisions.select(columns) for one in made])
+def _dear(campaign: Campaign, orders: Orders) -> list[str]:
+    """Return a sentence for each offer that costs more where it is redeemed than an order earns on average."""
+    if not len(orders.amount):
+        return []
+    earned = orders.margin * float(orders.amount.mean())
+    given = orders.given(campaign.offers, np.arange(len(campaign.offers))).mean(axis=0)
+    return [
+        f"{one.id} costs {cost:,.2f} where it is redeemed, and an order earns {earned:,.2f} on average: it can hardly pay."
+        for one, cost in zip(campaign.offers, given.tolist(), strict=True)
+        if cost > earned
+    ]
 
 
 def _sendable(campaign: Campaign, learned: OfferEffects) -> Campaign:
@@ -172,14 +160,14 @@ def _sendable(campaign: Campaign, learned: OfferEffects) -> Campaign:
     return replace(campaign, offers=offers)
 
 
-def _effects(history: History, keys: Keys, learned: OfferEffects, made_at: int) -> Iterator[CurveEffect]:
+def told_of(history: History, keys: Keys, learned: OfferEffects, made_at: int) -> Iterator[CurveEffect]:
     """Yield the effects on consecutive customers."""
     ids = keys.ids()
     for start in range(0, len(ids), CHUNK):
         yield learned.predict(history, made_at, ids[start : start + CHUNK].to_list())
 
 
-def _uptake(history: History, keys: Keys, learned: OfferEffects, campaign: Campaign, orders: Orders) -> Floats | None:
+def uptake(history: History, keys: Keys, learned: OfferEffects, campaign: Campaign, orders: Orders) -> Floats | None:
     """Return P(an order that would have come anyway redeems) by arm (n x arms): that she opens the message, and reaches the threshold."""
     if learned.reach is None:
         return None

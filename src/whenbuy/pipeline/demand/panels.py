@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Codes, Floats, Instants, Ints, Singles
+from whenbuy.core.arrays import DAY, Bools, Codes, Floats, Instants, Ints, Singles
 from whenbuy.core.blocks import Series
 from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.history import History
@@ -65,6 +65,8 @@ class Closed:
 
 ORDINARY: Final = Closed()
 """A calendar without a day that differs."""
+_NEAR: Final = 3
+"""So many days before and after a holiday people buy unlike on others."""
 
 
 def panel(
@@ -130,6 +132,13 @@ def panel(
     values, begins = (daily, first) if length == 1 else (_weekly(daily), np.minimum(first // 7, steps))
     calendar, groups = _calendar(history, start, end, length, ahead, days), _groups(history, keys)
     return Panel(keys, measure, length, start, values, begins, calendar, groups, pool_of(values))
+
+
+def near_holidays(panel: Panel, origins: Ints, horizon: int, days: Closed) -> Bools:
+    """Return which steps from each origin on hold a day near a holiday (o x horizon)."""
+    moved = _days_of(days.holidays)[:, None] + np.arange(-_NEAR, _NEAR + 1)
+    step = (np.unique(moved) - panel.start) // panel.step_days
+    return np.isin(origins[:, None] + np.arange(horizon), step)
 
 
 def pool_of(values: Singles) -> Ints:

@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Floats, Instants, Ints
+from whenbuy.core.arrays import DAY, Bools, Floats, Instants, Ints
 from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.panel import Panel
 from whenbuy.core.series_forecast import LEVELS, SeriesForecast
-from whenbuy.models.series.agreement import Agreed, View, agree
+from whenbuy.models.series.agreement import ALL, Agreed, View, agree
 from whenbuy.models.series.bands import bands
 from whenbuy.models.series.reconciliation import rounded
 from whenbuy.pipeline.demand.bottom_up import (
@@ -33,7 +33,7 @@ from whenbuy.pipeline.demand.bottom_up import (
 )  # fmt: skip
 from whenbuy.pipeline.demand.choose import origins_of, truth
 from whenbuy.pipeline.demand.nodes import Nodes
-from whenbuy.pipeline.demand.panels import STEPS, Closed, Step
+from whenbuy.pipeline.demand.panels import STEPS, Closed, Step, near_holidays
 from whenbuy.pipeline.demand.promoted import learn, signals
 from whenbuy.pipeline.demand.series import roll
 from whenbuy.pipeline.learning.forecaster import Forecaster
@@ -164,7 +164,8 @@ def demand(
         if len(places)
         else Agreed(told[:, :-1], nodes.tree.add_up(told[nodes.tree.leaves, -1]), "sums")
     )
-    levels = {name: _level(nodes, name, agreed, came, models, len(views)) for name in nodes.panels}
+    near = near_holidays(shop, np.append(places, shop.steps), horizon, days)
+    levels = {name: _level(nodes, name, agreed, came, models, len(views), near) for name in nodes.panels}
     units = rounded(agreed.ahead, nodes.tree)
     scores = _scores(nodes, [*views, View("agreed", agreed.told, agreed.ahead)], came)
     return Demand(levels, nodes, tuple(views), agreed, units, below, scores, _notes(agreed))
@@ -284,11 +285,11 @@ def _by_node(below: BottomUp, step_days: int, horizon: int, nodes: Nodes) -> Flo
     return np.stack([nodes.tree.add_up(part) for part in leaves])
 
 
-def _level(nodes: Nodes, name: Entity, agreed: Agreed, came: Floats, models: tuple[str, ...], views: int) -> SeriesForecast:
+def _level(nodes: Nodes, name: Entity, agreed: Agreed, came: Floats, models: tuple[str, ...], views: int, near: Bools) -> SeriesForecast:
     """Return the forecast of one level with the intervals that it would have needed in the backtest."""
     rows, part, levels = nodes.rows[name], nodes.panels[name], np.array(LEVELS)
     ahead, all_rows = agreed.ahead[rows], np.arange(len(part))
-    made = bands(agreed.told[rows].astype(np.float32), came[rows].astype(np.float32), ahead, all_rows, levels)
+    made = bands(agreed.told[rows].astype(np.float32), came[rows].astype(np.float32), ahead, all_rows, levels, near)
     names = tuple(f"{one} + customers" if views > 1 else one for one in models[rows])
     return SeriesForecast(
         part.keys, part.step_days, part.end, ahead, levels, made.quantiles, names, part.first >= part.steps, "demand", made.sums,
@@ -320,7 +321,10 @@ def _notes(agreed: Agreed) -> tuple[str, ...]:
         "variances": "The views are weighed by how wrong each was.",
         "shared weights": "The views are weighed by how wrong they were at each level.",
         "mean": "The views count alike.",
+        "alone": "The parts are as the series have them.",
         "sums": "The log is too short to compare views: categories add up to the shop.",
     }
-    kept = f" The total is that of the {agreed.guarded}, which was better in the backtest." if agreed.guarded else ""
-    return (ways[agreed.way] + kept,)
+    if not agreed.guarded:
+        return (ways[agreed.way],)
+    whole = "is the mean of all views', by how wrong each was" if agreed.guarded == ALL else f"is that of the {agreed.guarded}"
+    return (f"{ways[agreed.way]} The total {whole}: that was better in the backtest.",)

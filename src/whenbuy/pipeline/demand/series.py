@@ -18,7 +18,7 @@ from whenbuy.core.series_forecast import LEVELS, SeriesForecast
 from whenbuy.models.series.bands import bands
 from whenbuy.models.series.newcomers import newcomers
 from whenbuy.pipeline.demand.choose import choose, families, origins_of, truth
-from whenbuy.pipeline.demand.panels import ORDINARY, STEPS, Closed, Measure, Step, panel
+from whenbuy.pipeline.demand.panels import ORDINARY, STEPS, Closed, Measure, Step, near_holidays, panel
 
 MOST_DAYS: Final = 731
 """A horizon of more days than these is refused: nothing is known that far."""
@@ -126,12 +126,12 @@ def forecast_series(
         )  # fmt: skip
     if names is not None and not dear:
         found = _needed(found, names)
-    told, backtest = told_by_panel(found, horizon, dear=dear, budget_s=budget_s, seed=seed)
+    told, backtest = told_by_panel(found, horizon, days=days, dear=dear, budget_s=budget_s, seed=seed)
     return Outcome(told if names is None else among(told, found, names), backtest, found)
 
 
 def told_by_panel(
-    found: Panel, horizon: int, *, dear: Sequence[str] = (), budget_s: float = 60.0, seed: int = 0
+    found: Panel, horizon: int, *, days: Closed = ORDINARY, dear: Sequence[str] = (), budget_s: float = 60.0, seed: int = 0
 ) -> tuple[SeriesForecast, pl.DataFrame]:
     """Return the forecast of a panel and the backtest that chose its models; see ``forecast_series``."""
     levels, places = np.array(LEVELS), origins_of(found)
@@ -140,7 +140,8 @@ def told_by_panel(
     ahead *= _open(found, horizon)
     unsold = found.first >= found.steps
     pool = found.pool if len(found.pool) else np.arange(len(found))
-    made = bands(chosen.told[:, :-1], truth(found, places[:-1], horizon), ahead, pool, levels)
+    near = near_holidays(found, places, horizon, days)
+    made = bands(chosen.told[:, :-1], truth(found, places[:-1], horizon), ahead, pool, levels, near)
     shut = _open(found, horizon) == 0
     quantiles = np.where(shut[:, None] | unsold[:, None, None], 0.0, made.quantiles)
     sums = np.where(unsold[:, None, None], 0.0, made.sums)

@@ -8,16 +8,18 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Floats
-from whenbuy.core.errors import UsageError
+from whenbuy.core.arrays import DAY, Floats, Ints
+from whenbuy.core.errors import SettingsError, UsageError
+from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.pipeline.explaining.asking import Asking
 from whenbuy.pipeline.explaining.crowd import Crowd
 from whenbuy.pipeline.explaining.families import BROWSING
-from whenbuy.pipeline.explaining.might import with_event
+from whenbuy.pipeline.explaining.might import with_event, without_each
 from whenbuy.pipeline.explaining.sharing import Mixed, Sharing
 from whenbuy.pipeline.learning.split import spread
 from whenbuy.questions.asked import people
+from whenbuy.reasons.events import SHOWN, Events, spoken
 from whenbuy.reasons.importance import dependence, lenders, permuted
 from whenbuy.reasons.mixture import Part, rest_of, touched
 from whenbuy.reasons.shapley import absolute_mean, mean_interval
@@ -92,6 +94,16 @@ class Behind:
         chance = np.array([each for _, each in found])
         return pl.DataFrame({"change": [words for words, _ in found], "probability": chance, "points": 100 * (chance - chance[0])})
 
+    def events(self, row: int, latest: int) -> Events:
+        """Return what each of the latest events of one customer does to her forecast; see ``Explanation.events``."""
+        if latest < 1:
+            raise SettingsError(f"The latest {latest} events were asked about.", "It must be one at least.", "Change it.")
+        key = self.keys.take(slice(row, row + 1))
+        made, keys, out = without_each(self.asking.history, key, latest)
+        reading = replace(self.asking, history=made).read(keys)
+        without = self.asking.chance(reading.examples, reading.silence)
+        return _told(self.asking.history, key, out, 100 * (self._now(self.asking, key) - without))
+
     def dependence(self, feature: str) -> pl.DataFrame:
         """Return the mean forecast by the value of one feature; see ``Explanation.dependence``."""
         reading = replace(self.crowd.reading, examples=touched(self.crowd.reading.examples, self.sharing.blocks))
@@ -131,6 +143,15 @@ class Behind:
         rest = rest_of(reading.examples.table.names, self.sharing.blocks, parts)
         mixed = Mixed.of(self.asking, reading, [*parts, rest], moment)
         return permuted(mixed.chance, came, count + 1, count, _SEED)
+
+
+def _told(history: History, key: Keys, rows: tuple[Ints, ...], points: Floats) -> Events:
+    """Return events of one customer, given the rows of the log that each fills, as they are spoken of."""
+    log, first = history.log, np.array([part[0] for part in rows], np.int64)
+    named = [log.columns[name] for name in SHOWN if name in log.columns]
+    of = [next(filter(None, (spoken(column.series(part).to_list()) for column in named)), ()) for part in rows]
+    ago = np.maximum(int(key.cutoff[0]) - log.time[first], 0) / DAY
+    return Events(tuple(log.kinds[code] for code in log.kind[first].tolist()), tuple(of), ago, points)
 
 
 def _interval(name: str, mean: Floats, low: Floats, high: Floats) -> dict[str, pl.Series]:

@@ -102,11 +102,13 @@ def backtest(
     seed: int = 0,
     closed: Sequence[date] = (),
     rounds: int = 500,
+    ask: Collection[str] = (),
     say: Say = silent,
 ) -> Backtest:
     """Return the forecasts at the last ``weeks`` weekly cutoffs whose windows have closed by a moment (the log's end, by default).
 
-    The models learn once, from what was known at the first of these cutoffs; features are as of each cutoff.
+    The models learn once, from what was known at the first of these cutoffs; features are as of each cutoff. ``ask`` names the answers, as
+    for ``fit``.
 
     Raises
     ------
@@ -115,8 +117,8 @@ def backtest(
     """
     trial = Trial.of(history, as_of, weeks=weeks, horizon_days=max(horizons), seed=seed)
     known, first = trial.history, trial.cutoffs[0]
-    ours = fit(known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, say=say)
-    floor = fit(known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, candidates=floors)
+    ours = fit(known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, ask=ask, say=say)
+    floor = fit(known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, ask=ask, candidates=floors)
     say(f"scoring {len(trial.keys):,} forecasts at {len(trial.cutoffs)} cutoffs")
     labels = trial.labels(ours)
     answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)

@@ -14,10 +14,11 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.question import Question
 from whenbuy.evaluate.answers import measures_of
 from whenbuy.evaluate.measure import Measure
+from whenbuy.pipeline.learning.answers import ANSWERS
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.split import rolling_origin, spread
-from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Quantity, Redemption, Spend
+from whenbuy.questions import NextPurchase, OrderCount
 
 Learn = Callable[[History, int], Forecaster]
 """Learns from what a history knew before an instant: ``fit`` with its settings."""
@@ -127,21 +128,13 @@ def asked(horizon_days: float, *forecasters: Forecaster) -> tuple[Question, ...]
     """
     first = forecasters[0]
     questions: list[Question] = [NextPurchase(horizon_days), OrderCount(horizon_days)]
-    for name in first.models:
+    for name in first.answers:
         days = first.windows.get(name, horizon_days)
-        alike = all(name in one.models and one.windows.get(name, horizon_days) == days for one in forecasters)
-        if not alike or days > horizon_days:
+        alike = all(name in one.answers and one.windows.get(name, horizon_days) == days for one in forecasters)
+        if name in ("purchase", "orders") or name not in ANSWERS or not alike or days > horizon_days:
             continue
-        if name == "amount":
-            questions.append(NextAmount(days))
-        elif name == "spend":
-            questions.append(Spend(days))
-        elif name == "quantity":
-            questions.append(Quantity(days))
-        elif name == "redemption":
-            questions.append(Redemption(days))
-        elif name == "classes" and all(one.classes == first.classes for one in forecasters):
-            questions.append(NextClasses(days, first.classes))
+        if all(one.classes_of(name) == first.classes_of(name) for one in forecasters):
+            questions.append(ANSWERS[name].question(days, first.classes_of(name)))
     return tuple(questions)
 
 

@@ -14,6 +14,7 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount, Forecast
 from whenbuy.core.learner import Learner
+from whenbuy.core.number import Number, log_chances
 from whenbuy.evaluate.bootstrap import draws, interval
 from whenbuy.evaluate.measure import Measure, Sums
 from whenbuy.models.blend import Blend, blended, mixed_chances, mixed_numbers
@@ -55,6 +56,9 @@ class Judge:
     whole
         Whether the validation rows were watched for all that is asked. Where they were not, candidates are neither blended nor calibrated:
         what is carried on beyond the checked days is best left to one model that was made for it.
+    came, seen
+        Whether it came true within each of the days, and whether the row was watched that long (n x m each), where chances can be
+        calibrated.
     """
 
     words: str
@@ -63,6 +67,8 @@ class Judge:
     mixed: Callable[[Sequence[Floats], Sequence[float]], Floats]
     days: tuple[float, ...] = ()
     whole: bool = True
+    came: Bools | None = None
+    seen: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,17 +282,16 @@ def _beside(one: _Tried, floor: _Tried, judge: Judge, users: Ints, seed: int) ->
 def _correction(answer: str, winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Correction | Adjustment | None:
     """Return how the quantiles of amounts are shifted so that they hold, or how chances are corrected; none where there is no need."""
     if winner.amount is None:
-        return _calibration(winner, valid, judge, halves)
+        return _calibration(winner, judge, halves)
     label = valid.label(answer)
     return conformal(winner.amount, label) if int(label.observed.sum()) >= _LEAST else None
 
 
-def _calibration(winner: _Tried, valid: Examples, judge: Judge, halves: tuple[Ints, Ints]) -> Correction | None:
+def _calibration(winner: _Tried, judge: Judge, halves: tuple[Ints, Ints]) -> Correction | None:
     """Return the correction of the winner's chances that helps most on the later half, learned on the earlier one; none where none does."""
-    if not judge.days or not judge.whole:
+    if judge.came is None or judge.seen is None or not judge.whole:
         return None
-    came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, judge.days)
-    return best_correction(judge.days, winner.told, came, seen, halves, lambda told, rows: judge.measure(told, rows).value())
+    return best_correction(judge.days, winner.told, judge.came, judge.seen, halves, lambda told, rows: judge.measure(told, rows).value())
 
 
 def _halves(valid: Examples) -> tuple[Ints, Ints]:
@@ -310,7 +315,9 @@ def _unscored(answer: str, winner: _Tried | None) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------------- the judges
 
 
-def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[float], *, whole: bool = True) -> Judge:
+def curve_judge(
+    valid: Examples, horizons: Sequence[float], grid_days: Sequence[float], *, whole: bool = True, question: str = "purchase"
+) -> Judge:
     """Return how curves are compared: by the mean log-loss over some days, on the rows watched for that long.
 
     The days are the horizons, and the days of the grid nearest to a seventh and to three sevenths of the shortest.
@@ -318,13 +325,13 @@ def curve_judge(valid: Examples, horizons: Sequence[float], grid_days: Sequence[
     grid = np.array(grid_days)
     early = [float(grid[np.abs(grid - share * min(horizons)).argmin()]) for share in (1 / 7, 3 / 7)]
     days = tuple(sorted({*horizons, *early}))
-    came, seen = outcomes(valid.label("purchase"), valid.keys.cutoff, days)
+    came, seen = outcomes(valid.label(question), valid.keys.cutoff, days)
 
     def measure(told: Floats, rows: Ints | slice) -> Measure:
         return _mean_of("log-loss", np.where(seen[rows], _log_loss(told, came[rows]), 0.0), seen[rows])
 
     words = f"log-loss, mean over {', '.join(f'{length:g}' for length in days)} days"
-    return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days, whole)
+    return Judge(words, lambda forecast: forecast.probability(np.array(days)), measure, mixed_chances, days, whole, came, seen)
 
 
 def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any], Floats], *, whole: bool = True) -> Judge:
@@ -340,8 +347,44 @@ def number_judge(words: str, valid: Examples, question: str, told: Callable[[Any
     return Judge(f"root mean squared error of {words}", lambda forecast: told(forecast)[:, None], measure, mixed_numbers, whole=whole)
 
 
-def chance_judge(valid: Examples, question: str) -> Judge:
-    """Return how chances of yes or no are compared, of one thing or of several classes: by the mean log-loss."""
+def quantile_judge(words: str, valid: Examples, question: str) -> Judge:
+    """Return how the quantiles of heavy-tailed amounts are compared: by the mean pinball loss (Koenker & Bassett 1978)."""
+    label = valid.label(question)
+
+    def told(forecast: Amount) -> Floats:
+        return np.hstack([np.broadcast_to(forecast.levels, forecast.quantiles.shape), forecast.quantiles])
+
+    def measure(values: Floats, rows: Ints | slice) -> Measure:
+        levels, quantiles = np.split(values, 2, axis=1)
+        gap = label.value[rows][:, None] - quantiles
+        loss, seen = np.maximum(levels * gap, (levels - 1) * gap).mean(axis=1), label.observed[rows]
+        parts = np.stack([np.where(seen, loss, 0.0), seen.astype(float)], axis=1)
+        return Measure(words, Sums(parts, lambda sums: _share(sums[..., 0], sums[..., 1])), "lower", words)
+
+    return Judge(f"mean pinball loss of {words}", told, measure, mixed_numbers)
+
+
+def distribution_judge(valid: Examples, question: str) -> Judge:
+    """Return how numbers with their distributions are compared: by -log of the chance that was given to the number that came."""
+    label = valid.label(question)
+
+    def measure(values: Floats, rows: Ints | slice) -> Measure:
+        seen = label.observed[rows]
+        loss = -log_chances(label.value[rows], np.ascontiguousarray(values[:, 0]), np.ascontiguousarray(values[:, 1]))
+        parts = np.stack([np.where(seen, loss, 0.0), seen.astype(float)], axis=1)
+        return Measure("log-loss", Sums(parts, lambda sums: _share(sums[..., 0], sums[..., 1])), "lower", "log-loss")
+
+    def told(forecast: Number) -> Floats:
+        return np.stack([forecast.mean, forecast.dispersion], axis=1)
+
+    return Judge("log-loss of the number", told, measure, mixed_numbers, whole=False)
+
+
+def chance_judge(valid: Examples, question: str, days: float | None = None) -> Judge:
+    """Return how chances of yes or no are compared, of one thing or of several classes: by the mean log-loss.
+
+    With ``days``, the length of the windows, the chances of one thing are calibrated too.
+    """
     label = valid.label(question)
     came = label.value.reshape(len(valid), -1) > 0
 
@@ -349,7 +392,9 @@ def chance_judge(valid: Examples, question: str) -> Judge:
         seen = np.broadcast_to(label.observed[rows][:, None], came[rows].shape)
         return _mean_of("log-loss", np.where(seen, _log_loss(told, came[rows]), 0.0), seen)
 
-    return Judge("log-loss", lambda forecast: forecast.chance.reshape(len(forecast), -1), measure, mixed_chances)
+    known = (came, label.observed[:, None]) if days is not None else (None, None)
+    lengths = () if days is None else (days,)
+    return Judge("log-loss", lambda forecast: forecast.chance.reshape(len(forecast), -1), measure, mixed_chances, lengths, True, *known)
 
 
 def _log_loss(chance: Floats, came: Bools) -> Floats:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
@@ -13,18 +15,26 @@ from whenbuy.core.arrays import DAY, Bools, Floats
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
-from whenbuy.core.forecast import Classes, Forecast, TimeToEvent
+from whenbuy.core.forecast import Classes, Forecast, Probability, TimeToEvent
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
+from whenbuy.core.lapse import Lapse
 from whenbuy.core.learner import Learner, Model, refuse_leak
 from whenbuy.core.outlook import Outlook
 from whenbuy.features import ByClass, Features
 from whenbuy.models.attribute_prior import AttributePrior
-from whenbuy.pipeline.learning.build import examples
+from whenbuy.pipeline.learning.build import BlockSpec, examples
+from whenbuy.questions.activity import usual_gap
 from whenbuy.questions.asked import people
+from whenbuy.questions.session import silence_s
+from whenbuy.questions.visits import PAUSE_S
 
-CHUNK: Final = 50_000
-"""How many users are answered at once: it bounds the memory."""
+CHUNK: Final = 25_000
+"""How many users a thread answers at once: it bounds the memory."""
+THREADS: Final = 4
+"""So many threads answer at once, at most: more of them wait for each other."""
+ACTIVITY: Final = "activity"
+IN_SESSION: Final = "in_session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,14 @@ class Forecaster:
         The classes about which ``classes`` answers.
     newcomers
         How people of whom only attributes are known differ from everybody; none in models kept by earlier versions.
+    further
+        Models of answers that are given in batches only: those asked for by name that are no chances.
+    further_blocks
+        What these read beside the features.
+    named
+        The classes about which the answers among them answer that are about classes.
+    same
+        Answers that are the curve of the next purchase: to be active is to buy, where the log knew no other act.
     """
 
     features: Features
@@ -126,6 +144,25 @@ class Forecaster:
     learners: Mapping[str, Learner[Any]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     newcomers: AttributePrior | None = None
+    further: Mapping[str, Model[Any]] = field(default_factory=dict)
+    further_blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
+
+    @property
+    def every(self) -> Mapping[str, Model[Any]]:
+        """The model of every answer, also of those that are given in batches only."""
+        return {**self.models, **self.further}
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The names of all answers, also of those that are read from others."""
+        churn = ("churn",) if ACTIVITY in (*self.further, *self.same) else ()
+        return (*self.models, *self.further, *self.same, *churn)
+
+    def classes_of(self, answer: str) -> tuple[str, ...]:
+        """Return the classes that an answer is about; none where it is not about classes."""
+        return self.classes if answer == "classes" else self.named.get(answer, ())
 
     def predict(
         self, history: History, as_of: int | str | None = None, users: Iterable[str] | None = None, *, in_sample: bool = False
@@ -152,7 +189,9 @@ class Forecaster:
     def answer(self, history: History, keys: Keys, *, in_sample: bool = False) -> Outlook:
         """Return every answer for these keys, in their order."""
         refuse_leak(self.known_until, keys, in_sample=in_sample)
-        parts = [self._answer(history, part, in_sample=in_sample) for part in (keys.chunks(CHUNK) if len(keys) else [keys])]
+        chunks = list(keys.chunks(CHUNK)) if len(keys) else [keys]
+        with ThreadPoolExecutor(max(1, min(len(chunks), THREADS, os.cpu_count() or 1))) as pool:
+            parts = list(pool.map(lambda part: self._answer(history, part, in_sample=in_sample), chunks))
         return Outlook(keys, {name: _joined(keys, [part[name] for part in parts]) for name in parts[0]}, self.horizons, self.windows)
 
     def _answer(self, history: History, keys: Keys, *, in_sample: bool) -> dict[str, Forecast]:
@@ -163,8 +202,18 @@ class Forecaster:
         """
         midnight, past = history.clock.midnight_before(keys.cutoff), history.before(keys)
         read_at = np.minimum(np.maximum(midnight, past.last_known() + 1), keys.cutoff)
-        asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names), blocks=self.blocks)
-        return self.after_silence(self.said(asked, past.attributes, history.clock), keys, in_sample=in_sample)
+        blocks: dict[str, BlockSpec] = {**self.blocks, **self.further_blocks}
+        asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names), blocks=blocks)
+        said = self.said(asked, past.attributes, history.clock)
+        others = {name: model.predict(asked, in_sample=True) for name, model in self.further.items()}
+        found = self.after_silence(replace(said, answers={**said.answers, **others}), keys, in_sample=in_sample)
+        curves = found["purchase"]
+        found |= dict.fromkeys(self.same, curves)
+        if isinstance(activity := found.get(ACTIVITY), TimeToEvent):
+            found["churn"] = Lapse.of(activity, usual_gap(past), float(activity.grid_days[-1]))
+        if isinstance(buys := found.get(IN_SESSION), Probability):
+            found[IN_SESSION] = replace(buys, chance=np.where(silence_s(past) < PAUSE_S, buys.chance, 0.0))
+        return found
 
     def said(self, asked: Examples, attributes: Callable[[], pl.DataFrame], clock: Clock) -> Said:
         """Return what the models say as of the instants at which pasts are read, where nothing has happened since."""
@@ -183,7 +232,10 @@ class Forecaster:
         curves = _after_silence(said.curves, keys, (keys.cutoff - said.curves.keys.cutoff) / DAY, in_sample=in_sample)
         found: dict[str, Forecast] = {"purchase": curves}
         for name, answer in said.answers.items():
-            found[name] = replace(cast("Any", answer), keys=keys, in_sample=in_sample)
+            if isinstance(answer, TimeToEvent):
+                found[name] = _after_silence(answer, keys, (keys.cutoff - answer.keys.cutoff) / DAY, in_sample=in_sample)
+            else:
+                found[name] = replace(cast("Any", answer), keys=keys, in_sample=in_sample)
         if isinstance(classes := found.get("classes"), Classes):
             buys = curves.probability(classes.horizon_days)
             own = classes if said.given is None or curves.prior is None else _multiplied(classes, said.given, buys, curves.prior)
@@ -242,6 +294,6 @@ def _stacked(parts: list[Any]) -> Any:
     return None if parts[0] is None else np.concatenate(parts)
 
 
-_PER_KEY: Final = ("mean", "quantiles", "chance", "prior")
+_PER_KEY: Final = ("mean", "quantiles", "chance", "prior", "dispersion", "days")
 """The parts of a forecast that have a row per key."""
 TYPES: Final = {kind.__name__: kind for kind in (Choice, Forecaster)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -11,18 +11,32 @@ from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.learner import Learner, Model
+from whenbuy.core.log import EventLog
 from whenbuy.core.progress import stepwise
 from whenbuy.features import Feature, Features
 from whenbuy.models.attribute_prior import AttributePrior
 from whenbuy.models.calibrate import CalibratedModel, Correction
 from whenbuy.models.conformal import ConformalModel
 from whenbuy.pipeline.learning import catalogue
-from whenbuy.pipeline.learning.choose import Budget, Chosen, Judge, Told, chance_judge, choose, curve_judge, number_judge
+from whenbuy.pipeline.learning.answers import ANSWERS, Answer
+from whenbuy.pipeline.learning.choose import (
+    Budget,
+    Chosen,
+    Judge,
+    Told,
+    chance_judge,
+    choose,
+    curve_judge,
+    distribution_judge,
+    number_judge,
+    quantile_judge,
+)
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.newcomers import newcomers
 from whenbuy.pipeline.learning.pace import pace
-from whenbuy.pipeline.learning.plan import CLASSES, Plan, plan
+from whenbuy.pipeline.learning.plan import Plan, plan
+from whenbuy.questions.activity import ACTS
 
 HORIZONS = (7.0, 14.0, 28.0)
 """The horizons asked about unless the shop says otherwise, in days."""
@@ -36,7 +50,7 @@ def silent(text: str) -> None:
     del text
 
 
-def fit(
+def fit(  # noqa: PLR0913 - the settings of one fit
     history: History,
     as_of: int | str | None = None,
     *,
@@ -48,6 +62,8 @@ def fit(
     classes: Sequence[str] = (),
     candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = catalogue.learners,
     budget_s: float = BUDGET_S,
+    ask: Collection[str] | str = (),
+    table: Mapping[str, Answer] = ANSWERS,
     say: Say = silent,
 ) -> Forecaster:
     """Return what the history teaches up to a moment (its end, by default).
@@ -55,7 +71,8 @@ def fit(
     Only what was known before the moment's local day is learned from. The candidates of the catalogue learn from the earlier cutoffs and
     are compared on the later ones; what wins (see ``choose``) learns again from all of them. ``features`` are by default those of the
     kinds and columns known by then, with the ``further`` ones of the shop; ``closed`` are the days on which it says that nobody can buy;
-    ``classes`` are the categories asked about, by default the 30 with the most buyers.
+    ``classes`` are the categories asked about, by default the 30 with the most buyers. ``ask`` names answers of the ``table``: these are
+    learned beside the purchase, by default those that every fit learns (also named ``usual``; ``all`` are all of the table).
     An answer without candidates is not asked for; where none of its candidates can learn the forecast goes without it, and a note says
     so. Once ``budget_s`` CPU seconds are spent, candidates whose turn has not come are left out, and their choices say so; a fit that stays
     within it gives the same bytes for the same seed.
@@ -64,11 +81,15 @@ def fit(
     ------
     NotEnoughDataError
         When nobody bought, or the log is too short for a single step.
+    UsageError
+        When an answer is asked for that is not in the table.
     """
-    made = plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed, tuple(classes))
+    asked = (ask,) if isinstance(ask, str) else tuple(ask)
+    made = plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed, tuple(classes), asked, table)
     budget, found = Budget.of(budget_s), dict[str, Chosen]()
     models, prior = dict[str, Model[Any]](), AttributePrior({})
-    tries = {answer: candidates(answer, made.grid) for answer in made.answers}
+    tries = {answer: _tries(made, answer, candidates) for answer in made.answers}
+    same = tuple(answer for answer in made.answers if is_purchase(answer, made.history.log))
     made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed))
     say = stepwise(say, pace(made.groups, tries))
     alike: tuple[str, ...] = ()
@@ -100,12 +121,22 @@ def fit(
     choices = tuple(choice for one in found.values() for choice in one.choices)
     shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
     learners = {answer: one.learner for answer, one in found.items() if one.learner is not None}
+    live = {answer: model for answer, model in models.items() if not made.table[answer].batch}
     return Forecaster(
-        made.features, made.horizons, models, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes, prior
-    )
+        made.features, made.horizons, live, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes, prior,
+        {answer: model for answer, model in models.items() if answer not in live}, made.further_blocks, made.named, same,
+    )  # fmt: skip
 
 
-def refit(model: Forecaster, history: History, as_of: int | str | None = None, *, seed: int = 0, say: Say = silent) -> Forecaster:
+def refit(
+    model: Forecaster,
+    history: History,
+    as_of: int | str | None = None,
+    *,
+    seed: int = 0,
+    table: Mapping[str, Answer] = ANSWERS,
+    say: Say = silent,
+) -> Forecaster:
     """Return what the same learners learn from a longer history: nothing is chosen again, and corrections are carried over.
 
     Raises
@@ -115,8 +146,8 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
     UsageError
         When the log has become long enough for longer windows than the learners were chosen for.
     """
-    made = plan(history, as_of, model.horizons, model.features, (), seed)
-    made = replace(made, answers=tuple(model.learners), classes=model.classes)
+    made = plan(history, as_of, model.horizons, model.features, (), seed, table=table)
+    made = replace(made, answers=tuple(model.learners), classes=model.classes, named=model.named)
     chosen_for = {answer: days for answer, days in model.windows.items() if answer in model.learners}
     if made.windows != chosen_for:
         raise UsageError(
@@ -131,10 +162,23 @@ def refit(model: Forecaster, history: History, as_of: int | str | None = None, *
         say(f"learning {', '.join(answers)} again, from {len(everything):,} examples")
         for answer in answers:
             learned: Model[Any] = model.learners[answer].fit(everything)
-            old: Any = model.models[answer]
+            old: Any = model.every[answer]
             wrapped = isinstance(old, CalibratedModel | ConformalModel)
             models[answer] = replace(old, model=learned) if wrapped else learned
-    return replace(model, models=models, known_until=made.end, blocks=made.blocks)
+    live, batch = ({answer: models[answer] for answer in kept} for kept in (model.models, model.further))
+    return replace(model, models=live, further=batch, known_until=made.end, blocks=made.blocks, further_blocks=made.further_blocks)
+
+
+def is_purchase(answer: str, log: EventLog) -> bool:
+    """Return whether an answer is that of the next purchase: to be active is to buy, where a log knows no other act."""
+    return answer == "activity" and not any(log.count(kind) for kind in ACTS if kind != "purchase")
+
+
+def _tries(made: Plan, answer: str, candidates: Callable[[str, Grid], tuple[Learner[Any], ...]]) -> tuple[Learner[Any], ...]:
+    """Return the candidates that are tried; none where another answer says the same. Those of the table stand in for a shop's own."""
+    if is_purchase(answer, made.history.log):
+        return ()
+    return candidates(answer, made.grid) if answer in ANSWERS else made.table[answer].candidates(made.grid)
 
 
 def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
@@ -146,11 +190,15 @@ def _corrected(model: Model[Any], found: Chosen, seen_until: int) -> Model[Any]:
 
 def _judge(answer: str, valid: Examples, made: Plan) -> Judge:
     """Return how candidates of an answer are compared."""
-    if answer == "purchase":
-        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.grid.checked)
-    if answer == "orders":
-        return number_judge("the count", valid, answer, lambda curves: curves.count_at(made.valid_days), whole=made.grid.checked)
-    if answer in ("redemption", CLASSES):
-        return chance_judge(valid, answer)
-    words = {"amount": "the next order's amount", "spend": "what is spent", "quantity": "the units bought"}
-    return number_judge(words[answer], valid, answer, lambda amount: amount.mean)
+    of = made.table[answer]
+    if of.kind == "curve":
+        return curve_judge(valid, made.grid.horizons, made.grid.days, whole=made.grid.checked, question=answer)
+    if of.kind == "count":
+        return number_judge(of.judged, valid, answer, lambda curves: curves.count_at(made.valid_days), whole=made.grid.checked)
+    if of.kind in ("chance", "classes"):
+        return chance_judge(valid, answer, None if of.usual or of.kind == "classes" else of.window(made.grid) or 1.0)
+    if of.kind == "quantiles":
+        return quantile_judge(of.judged, valid, answer)
+    if of.kind == "number":
+        return distribution_judge(valid, answer)
+    return number_judge(of.judged, valid, answer, lambda amount: amount.mean)

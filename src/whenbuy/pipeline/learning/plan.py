@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from whenbuy.core.acts import usual_acts
 from whenbuy.core.arrays import DAY, Instants
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.question import Question
-from whenbuy.features import ByClass, Feature, Features, default_features, most_bought, rhythm_features
-from whenbuy.pipeline.learning.build import panel
+from whenbuy.features import ByClass, Feature, Features, LatestActs, default_features, most_bought, rhythm_features
+from whenbuy.pipeline.learning.answers import ANSWERS, MOST_CLASSES, SESSION, Answer, rooms, wanted
+from whenbuy.pipeline.learning.build import BlockSpec, examples, panel
+from whenbuy.pipeline.learning.further import ACTS, VISIT, when
 from whenbuy.pipeline.learning.grid import Grid
-from whenbuy.pipeline.learning.split import Split, time_split
-from whenbuy.questions import NextAmount, NextClasses, NextPurchase, OrderCount, Quantity, Redemption, Spend
+from whenbuy.pipeline.learning.split import Split, spread, time_split
+from whenbuy.questions import NextActivity, NextPurchase, OrderCount, PastVisits, ThisVisit
+from whenbuy.questions.session import moments
 
 ROWS = 1_000_000
 """Examples above this number are thinned by leaving out users: it bounds the time and the memory of a fit."""
@@ -24,7 +28,11 @@ CLASS_ROWS = 150_000
 """The same for the answer about classes, whose examples are larger."""
 MANY = 30
 """Of more weekly cutoffs than this every other one may be enough: neighbouring weeks teach a curve nearly the same, at half the cost."""
+MOMENTS = 50_000
+"""So many acts of visits are learned from."""
 CLASSES = "classes"
+_ALWAYS = ("purchase", "orders")
+"""What is labelled whatever is asked."""
 CLASS_WEEKS = 20
 """The answer about classes learns from so many of the latest weeks: earlier ones add nothing."""
 TASTES = 45
@@ -58,6 +66,10 @@ class Plan:
         Nothing that happened at or after this instant is learned from.
     seed
         Where chance starts.
+    table
+        Every answer by name.
+    named
+        The classes of each answer about classes that is asked for by name.
     """
 
     history: History
@@ -71,23 +83,24 @@ class Plan:
     notes: tuple[str, ...]
     end: int
     seed: int
+    table: Mapping[str, Answer] = field(default_factory=lambda: ANSWERS)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """The answers, those together that learn from the same examples."""
-        apart = ("purchase", CLASSES)
-        alike = tuple(answer for answer in self.answers if answer not in apart)
-        return tuple(group for group in (("purchase",), alike, (CLASSES,)) if group and set(group) <= set(self.answers))
+        return rooms(self.answers, self.table)
 
     def alike(self, answers: Sequence[str]) -> tuple[str, ...]:
         """Return the answers whose candidates are tried on the same examples as those of some."""
-        return tuple(answer for answer in self.answers if (answer == CLASSES) == (CLASSES in answers))
+        room = self.table[answers[0]].room
+        return tuple(answer for answer in self.answers if self.table[answer].room == room)
 
     @property
     def windows(self) -> dict[str, float]:
         """Over how many days the answers look that look over one window."""
-        looks = {"spend": self.grid.shortest, "quantity": self.grid.shortest, CLASSES: self.grid.shortest, "redemption": self.grid.middle}
-        return {answer: days for answer, days in looks.items() if answer in self.answers}
+        looks = {answer: self.table[answer].window(self.grid) for answer in self.answers}
+        return {answer: days for answer, days in looks.items() if days is not None}
 
     @property
     def blocks(self) -> dict[str, ByClass]:
@@ -97,20 +110,43 @@ class Plan:
         others = (name for name in most_bought(self.history.log, most=TASTES) if name not in self.classes)
         return {"interactions": ByClass((*self.classes, *others)[: max(TASTES, len(self.classes))])}
 
+    @property
+    def further_blocks(self) -> dict[str, BlockSpec]:
+        """What the models of answers that are asked for by name read beside the table."""
+        found: dict[str, BlockSpec] = {}
+        for answer in (self.table[name] for name in self.answers if name != CLASSES):
+            if answer.block == ACTS:
+                found[ACTS] = LatestActs(self.named[answer.name])
+            elif answer.block:
+                found[answer.block] = ThisVisit() if answer.block == VISIT else PastVisits()
+            elif answer.kind == "classes":
+                found[answer.name] = ByClass(self.named[answer.name], answer.column, kind=answer.taken)
+        return found
+
+    def _blocks(self, answers: Sequence[str]) -> dict[str, BlockSpec]:
+        """Return the blocks that the learners of some answers read."""
+        further = self.further_blocks if any(self.table[name].batch for name in answers) else {}
+        read = {self.table[name].block or name for name in answers}
+        return (dict(self.blocks) if CLASSES in answers else {}) | {name: spec for name, spec in further.items() if name in read}
+
     def questions(self, answers: Sequence[str]) -> tuple[Question, ...]:
         """Return what examples for these answers carry labels of."""
         longest = max(self.horizons)
-        if CLASSES in answers:
-            return (NextPurchase(longest), NextClasses(self.grid.shortest, self.classes))
+        further = [self._question(self.table[answer], longest) for answer in answers if answer not in _ALWAYS]
+        if self.table[answers[0]].room == SESSION:
+            return tuple(further)
+        if self.table[answers[0]].room != "table":
+            takes = [(name, self.table[name].taken) for name in answers if name != CLASSES and self.table[name].taken]
+            return (NextPurchase(longest), *further, *(NextActivity(longest, (kind,), when(name)) for name, kind in takes))
         shorter = [OrderCount(days, name=f"orders_{days:g}d") for days in self.grid.horizons if days < self.valid_days]
-        asked: list[Question] = [NextPurchase(longest), OrderCount(self.valid_days), *shorter]
-        if "amount" in answers:
-            asked += [NextAmount(longest), Spend(self.grid.shortest)]
-        if "quantity" in answers:
-            asked.append(Quantity(self.grid.shortest))
-        if "redemption" in answers:
-            asked.append(Redemption(self.grid.middle))
-        return tuple(asked)
+        return (NextPurchase(longest), OrderCount(self.valid_days), *shorter, *further)
+
+    def _question(self, answer: Answer, longest: float) -> Question:
+        return answer.question(answer.window(self.grid) or longest, self.classes_of(answer.name))
+
+    def classes_of(self, answer: str) -> tuple[str, ...]:
+        """Return the classes that an answer is about; none where it is not about classes."""
+        return self.classes if answer == CLASSES else self.named.get(answer, ())
 
     @property
     def examples(self) -> int:
@@ -125,6 +161,8 @@ class Plan:
         Choosing needs two parts of the split, not three: what is chosen is judged by a backtest, which stands further back.
         """
         split = self.split
+        if self.table[answers[0]].room == SESSION:
+            return self._sessions(answers)
         if split.shares is not None:
             both = self._panel(self.history, split.train, answers)
             learns = split.rows(both.keys, "train")
@@ -135,7 +173,23 @@ class Plan:
 
     def everything(self, answers: Sequence[str]) -> Examples:
         """Return the examples of all cutoffs for some answers, up to the last moment that may be learned from."""
+        if self.table[answers[0]].room == SESSION:
+            return self._at_acts(self.history, self.history.log.start, self.end, answers)
         return self._panel(self.history, self._cutoffs(self.end, answers), answers)
+
+    def _sessions(self, answers: Sequence[str]) -> tuple[Examples, Examples]:
+        """Return the examples at the acts of visits before the weeks on which candidates are compared, and in these weeks."""
+        if self.split.shares is not None:
+            both = self._at_acts(self.history, self.history.log.start, self.end, answers)
+            learns = spread(both.keys.ids(), self.seed) < PARTS[0]
+            return both.take(np.flatnonzero(learns)), both.take(np.flatnonzero(~learns))
+        boundary = self.split.censored_at("valid")
+        before = self._at_acts(self.history.cut(boundary), self.history.log.start, boundary, answers)
+        return before, self._at_acts(self.history, boundary, self.end, answers)
+
+    def _at_acts(self, history: History, start: int, end: int, answers: Sequence[str]) -> Examples:
+        keys = moments(history, start, end, MOMENTS, self.seed)
+        return examples(history, self.features, keys, self.questions(answers), self._blocks(answers))
 
     def _cutoffs(self, end: int, answers: Sequence[str], *, trial: bool = False) -> Instants:
         """Return the cutoffs to learn from, the latest one at an instant.
@@ -145,7 +199,7 @@ class Plan:
         cutoffs = self._weekly(end)
         if len(cutoffs) <= MANY:
             return cutoffs
-        cutoffs = cutoffs[-CLASS_WEEKS:] if CLASSES in answers else cutoffs
+        cutoffs = cutoffs[-CLASS_WEEKS:] if self._apart(answers) else cutoffs
         return cutoffs[(len(cutoffs) - 1) % 2 :: 2] if trial or "purchase" in answers else cutoffs
 
     def _weekly(self, end: int) -> Instants:
@@ -158,9 +212,11 @@ class Plan:
         return clock.midnights(np.arange(last, first, -min(7, max(1, (last - first) // 4)), dtype=np.int64)[::-1])
 
     def _panel(self, history: History, cutoffs: Instants, answers: Sequence[str]) -> Examples:
-        classes = CLASSES in answers
-        blocks, most = (self.blocks, CLASS_ROWS) if classes else ({}, ROWS)
-        return panel(history, self.features, cutoffs, self.questions(answers), blocks, most=most, seed=self.seed)
+        most = CLASS_ROWS if self._apart(answers) else ROWS
+        return panel(history, self.features, cutoffs, self.questions(answers), self._blocks(answers), most=most, seed=self.seed)
+
+    def _apart(self, answers: Sequence[str]) -> bool:
+        return self.table[answers[0]].room != "table"
 
 
 def plan(
@@ -171,8 +227,12 @@ def plan(
     further: Sequence[Feature],
     seed: int,
     classes: tuple[str, ...] = (),
+    ask: Collection[str] = (),
+    table: Mapping[str, Answer] = ANSWERS,
 ) -> Plan:
     """Return the plan of a fit as of a moment (the end of the history, by default).
+
+    Of what is asked for, what the history cannot teach is left out; a note says why, unless every fit asks for it.
 
     Raises
     ------
@@ -201,12 +261,33 @@ def plan(
         )
     grid = replace(grid, horizons=tuple(sorted({min(length, valid_days) for length in grid.horizons})))
     classes = (classes or most_bought(known.log)) if "category" in known.log.columns else ()
-    answers = ["purchase", "orders", *(("amount", "spend") if "amount" in known.log.columns else ())]
-    answers += ["quantity"] if "quantity" in known.log.columns else []
-    answers += ["redemption"] if known.log.count("redeemed") else []
-    answers += [CLASSES] if len(classes) > 1 else []
+    named = wanted(ask, table)
+    about = {name: _about(table[name], known) for name in named if _by_class(table[name])}
+    lacking = {name: _lacks(table[name], known, about.get(name, classes)) for name in named}
+    answers = tuple(name for name in named if not lacking[name])
+    notes += [_refusal(table[name], lacking[name]) for name in named if lacking[name] and (name in ask or not table[name].usual)]
     features = features or Features((*default_features(known.log).spec, *rhythm_features(known.log, known.clock), *further))
     made = Plan(
-        known, features, horizons, grid, split, valid_days, tuple(answers), classes if len(classes) > 1 else (), tuple(notes), end, seed
-    )
+        known, features, horizons, grid, split, valid_days, answers, classes if len(classes) > 1 else (), tuple(notes), end, seed, table,
+        {name: found for name, found in about.items() if name in answers},
+    )  # fmt: skip
     return replace(made, grid=replace(grid, examples=made.examples))
+
+
+def _about(answer: Answer, known: History) -> tuple[str, ...]:
+    """Return the classes that an answer is about: the acts of the log, or the names that most events of its kind are about."""
+    return usual_acts(known.log) if answer.block == ACTS else most_bought(known.log, answer.column, kind=answer.taken)
+
+
+def _by_class(answer: Answer) -> bool:
+    return answer.kind == "classes" and answer.name != CLASSES
+
+
+def _lacks(answer: Answer, known: History, classes: tuple[str, ...]) -> str:
+    """Return what a history lacks for an answer, in words; nothing where it can be learned."""
+    few = answer.kind == "classes" and len(classes) < MOST_CLASSES
+    return answer.lacks(known.log) or (f"The column {answer.column} tells {len(classes)} classes." if few else "")
+
+
+def _refusal(answer: Answer, got: str) -> str:
+    return f"{answer.name!r} was asked for, but {got[0].lower()}{got[1:]} It needs {answer.needs}. The other answers go on without it."

@@ -12,6 +12,8 @@ from whenbuy.core.errors import ImmatureError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.learner import Model, can_learn_on
+from whenbuy.models.calibrate import CalibratedModel
+from whenbuy.pipeline.learning.answers import ANSWERS
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.learn import Say, silent
@@ -33,7 +35,9 @@ def update(model: Forecaster, history: History, as_of: int | str | None = None, 
     UsageError
         When the log has become long enough for longer windows than the models were chosen for.
     """
-    made = plan(history, as_of, model.horizons, model.features, (), seed, model.classes)
+    made = plan(
+        history, as_of, model.horizons, model.features, (), seed, model.classes, tuple(name for name in model.models if name in ANSWERS)
+    )
     made = replace(made, answers=tuple(answer for answer in made.answers if answer in model.models))
     chosen_for = {answer: days for answer, days in model.windows.items() if answer in made.answers}
     if made.windows != chosen_for:
@@ -44,7 +48,7 @@ def update(model: Forecaster, history: History, as_of: int | str | None = None, 
         )
     models, learned = dict(model.models), list[str]()
     for answers in made.groups:
-        able = [answer for answer in answers if can_learn_on(model.models[answer])]
+        able = [answer for answer in answers if _able(answer, model.models[answer])]
         if not able or made.end <= model.known_until:
             continue
         later = _later(made, model, answers, seed)
@@ -61,6 +65,11 @@ def update(model: Forecaster, history: History, as_of: int | str | None = None, 
             "Come back when a week has passed, or fit again.",
         )
     return replace(model, models=models, known_until=made.end, notes=(*model.notes, _note(model, made, learned)))
+
+
+def _able(answer: str, model: Model[Any]) -> bool:
+    """Return whether later examples can teach a model. The calibration of chances of one window stays as it is, and so does the model."""
+    return can_learn_on(model) and (answer == "purchase" or not isinstance(model, CalibratedModel))
 
 
 def _later(made: Plan, model: Forecaster, answers: tuple[str, ...], seed: int) -> Examples:

@@ -19,7 +19,7 @@ from whenbuy.models.trees.boosting import Boosting
 from whenbuy.pipeline.learning.build import examples, panel, people_at
 from whenbuy.pipeline.reviewing.opinions import Opinions
 from whenbuy.pipeline.reviewing.pairs import Effects, pair_ratings
-from whenbuy.questions import Redemption
+from whenbuy.questions import Happens
 
 HORIZON_DAYS: Final = 28.0
 CUTOFFS: Final = 6
@@ -84,7 +84,7 @@ def writers(
             f"The log covers {(closed - known.log.start) / DAY:.0f} days before {history.clock.show(cutoff)}.",
             f"Three windows of {horizon_days:g} days teach who reviews.", "Give a longer log or a shorter horizon.",
         )  # fmt: skip
-    features, question = default_features(known.log), Redemption(horizon_days, kind="review", name=QUESTION)
+    features, question = default_features(known.log), Happens(horizon_days, kind="review", name=QUESTION)
     cutoffs = closed - step * np.arange(count, 0, -1)
     every = panel(known, features, cutoffs, [question], most=ROWS, seed=seed)
     last = every.keys.cutoff == cutoffs[-1]

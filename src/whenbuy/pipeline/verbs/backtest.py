@@ -67,7 +67,7 @@ def scored_shop(folder: Path | None, as_of: str | None, weeks: int, say: Say, *,
             _require_segment(history, by)
         found = backtesting.backtest(
             history, moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=further(settings),
-            seed=work.seed, closed=settings.calendar.closed, say=part(say, 0, _LEARNING),
+            seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, say=part(say, 0, _LEARNING),
         )  # fmt: skip
         duels = shown(found.comparison, found.ours.horizons)
         table = score_table(found.comparison, [duel.name for duel in duels])

@@ -6,11 +6,11 @@ import time
 
 from whenbuy.core.errors import DamagedError, NotFoundError, WhenbuyError
 from whenbuy.core.history import History
+from whenbuy.pipeline.extending.extensions import stored_types
 from whenbuy.pipeline.judging import gate
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.keeping.track import Run
-from whenbuy.pipeline.learning.catalogue import types
 from whenbuy.pipeline.learning.forecaster import Forecaster
 
 
@@ -68,15 +68,16 @@ def answering(shop: Shop, instant: int | None = None) -> tuple[str, Forecaster]:
                 "`whenbuy models` lists them; promote one.",
             )  # fmt: skip
         raise NotFoundError(f"{shop.folder} has no model yet.", "A forecast needs one.", "Run `whenbuy fit` there first.")
-    id, found = registry.answering(types())
+    types = stored_types(shop.folder)
+    id, found = registry.answering(types)
     if instant is not None and isinstance(found, Forecaster) and instant < found.known_until:
-        id, found = registry.answering(types(), registry.known_by(instant) or id)
+        id, found = registry.answering(types, registry.known_by(instant) or id)
     return id, _require_forecaster(id, found)
 
 
 def kept(registry: Registry, id: str) -> Forecaster:
     """Return a kept model; raises DamagedError where it is no forecaster, and as ``Registry.load``."""
-    return _require_forecaster(id, registry.load(id, types())[0])
+    return _require_forecaster(id, registry.load(id, stored_types(registry.folder.parent))[0])
 
 
 def _former(registry: Registry, id: str | None) -> tuple[Forecaster | None, tuple[str, ...]]:

@@ -12,11 +12,13 @@ from whenbuy.clean import RULES
 from whenbuy.core.history import History
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.explaining.explaining import explain as explained
+from whenbuy.pipeline.explaining.nets import holds_net
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import at, find_shop, moment
-from whenbuy.reasons.explanation import Explanation, percent, sized
+from whenbuy.reasons.explanation import Explanation
+from whenbuy.reasons.sizes import percent, sized
 
 _MODEL_ONLY: Final = "Reasons are what the model makes of what it knows; they are not causes."
 
@@ -56,8 +58,14 @@ def explain(shop: Path | None, users: Sequence[str] | None, as_of: str | None, h
     if not named:
         return _of_the_model(found, facts, stands, at(shop))
     changes = {user: found.what_would_change(user).to_dicts() for user in named}
-    said = {"sentences": {user: found.sentence(user) for user in named}, "changes": changes}
-    screens = tuple(_of_customer(found, user, changes[user]) for user in named)
+    said: dict[str, object] = {"sentences": {user: found.sentence(user) for user in named}, "changes": changes}
+    mattered = dict.fromkeys(named, "")
+    if holds_net(forecaster.models["purchase"]):
+        say("leaving out one event at a time")
+        events = {user: found.events(user) for user in named}
+        said["events"] = {user: one.frame().to_dicts() for user, one in events.items()}
+        mattered = {user: one.sentence() for user, one in events.items()}
+    screens = tuple(_of_customer(found, user, changes[user], mattered[user]) for user in named)
     return Result(facts | said, found.frame(), "reasons", screens, after=(*_strangers(history, named), _MODEL_ONLY))
 
 
@@ -89,11 +97,12 @@ def _seen(table: pl.DataFrame) -> bool:
     return bool(table["in_sample"].any()) and table["logloss"].null_count() < len(table)
 
 
-def _of_customer(found: Explanation, user: str, changes: list[dict[str, Any]]) -> Screen:
-    """Return the reasons for one customer, and what would change her forecast."""
+def _of_customer(found: Explanation, user: str, changes: list[dict[str, Any]], mattered: str) -> Screen:
+    """Return the reasons for one customer, which of her events mattered most, and what would change her forecast."""
     rows = tuple((sized(one.points, 1), one.said.state, one.said.detail) for one in found.reasons(user))
     told = ", ".join(f"after {one['change']} {percent(one['probability'])}" for one in changes[1:])
-    return Screen(found.headline(user), ("points>", "", ""), rows, (f"What would change it: {told}.",))
+    below = (*((f"Her events that matter most: {mattered}.",) if mattered else ()), f"What would change it: {told}.")
+    return Screen(found.headline(user), ("points>", "", ""), rows, below)
 
 
 def _strangers(history: History, named: Sequence[str]) -> tuple[str, ...]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from whenbuy.clean import RULES
-from whenbuy.core.errors import UsageError
 from whenbuy.core.learner import Learner
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.extending.contracts import check as check_extensions
+from whenbuy.pipeline.extending.extensions import Extensions, extensions
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.learning import learn
-from whenbuy.pipeline.learning.catalogue import every, learners
+from whenbuy.pipeline.learning.answers import ANSWERS, unknown, wanted
+from whenbuy.pipeline.learning.catalogue import every
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.telling import screen
@@ -22,7 +23,6 @@ from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.figures import choice_table
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import at, find_shop, moment
-from whenbuy.pipeline.verbs.questions import NAMES
 from whenbuy.pipeline.verbs.recording import Work, chosen, further
 
 Candidates = Callable[[str, Grid], tuple[Learner[Any], ...]]
@@ -55,7 +55,7 @@ def fit(
     like
         What to learn again without choosing.
     ask
-        The answers to learn; the chance to buy is always among them. All by default.
+        The answers to learn, ``usual`` and ``all`` among the names; the chance to buy is always there. The usual ones by default.
     only
         The names of the candidates to try beside the floors. All by default.
     budget_s
@@ -69,19 +69,23 @@ def fit(
         When it is refused: it is kept, and who answered before answers on.
     """
     shop = find_shop(folder)
-    narrowed: dict[str, Any] = {"candidates": _narrowed(ask, only)} if ask or only else {}
-    narrowed |= {} if budget_s is None else {"budget_s": budget_s}
+    narrowed: dict[str, Any] = {} if budget_s is None else {"budget_s": budget_s}
     with shop.writing():
         settings, history = shop.settings(RULES), open_log(shop.log, verify=True)
+        ask, own = ask or settings.shop.ask, extensions(shop.folder)
+        check_extensions(own, history)
+        wanted(ask, own.table)  # that a name is unknown is said before the work, not after it
+        if only or own.learners:
+            narrowed["candidates"] = _narrowed(only, own) if only else own.candidates
         before = Registry(shop.models).champion()  # that this cannot be read is said before the work, not after it
         options = {name: value for name, value in (("ask", list(ask)), ("models", list(only)), ("budget_s", budget_s)) if value}
         work = Work("fit", shop, settings, history, settings.shop.seed if seed is None else seed, options)
         if like is not None:
-            forecaster = learn.refit(like, history, moment(history, as_of, say), seed=work.seed, say=say)
+            forecaster = learn.refit(like, history, moment(history, as_of, say), seed=work.seed, table=own.table, say=say)
         else:
             forecaster = learn.fit(
-                history, moment(history, as_of, say), horizons=settings.shop.horizons, further=further(settings), seed=work.seed,
-                closed=settings.calendar.closed, say=say, **narrowed,
+                history, moment(history, as_of, say), horizons=settings.shop.horizons, further=(*further(settings), *own.features),
+                seed=work.seed, closed=settings.calendar.closed, ask=tuple(ask), table=own.table, say=say, **narrowed,
             )  # fmt: skip
         scores = {f"{choice.answer}/{choice.model}": (choice.value, choice.low, choice.high) for choice in forecaster.choices}
         run = work.record(scores, (forecaster.known_until,), chosen(forecaster))
@@ -99,24 +103,16 @@ def fit(
     return Result(facts, table, "choices", (screen.choices(forecaster.choices),), after=(*forecaster.notes, *words, learned))
 
 
-def _narrowed(ask: Collection[str], only: Collection[str]) -> Candidates:
-    """Return the candidates of the answers asked for that are to be tried; the floor and the chance to buy always are."""
-    _require_known(ask, NAMES, "answer")
+def _narrowed(only: Collection[str], own: Extensions) -> Candidates:
+    """Return the candidates that are to be tried; the floor always is."""
     grid = Grid((1.0, 28.0), 1.0, (28.0,))
-    _require_known(only, {learner.name for name in NAMES for learner in every(name, grid)}, "candidate")
+    known = {learner.name for name in ANSWERS for learner in (*every(name, grid), *own.further(name, grid))}
+    for name in only:
+        if name not in known:
+            raise unknown(name, known, "candidate")
 
     def candidates(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
-        if ask and answer not in {*ask, "purchase"}:
-            return ()
-        listed = every(answer, grid) if only else learners(answer, grid)
-        return tuple(learner for place, learner in enumerate(listed) if place == 0 or not only or learner.name in only)
+        listed = (*every(answer, grid), *own.further(answer, grid))
+        return tuple(learner for place, learner in enumerate(listed) if place == 0 or learner.name in only)
 
     return candidates
-
-
-def _require_known(names: Collection[str], known: Collection[str], what: str) -> None:
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1)
-            asked = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"There is no {what} {name!r}.{asked}", f"There are: {', '.join(sorted(known))}.", "Name one of them.")

@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from whenbuy.clean import RULES
-from whenbuy.decide.plan import Plan
-from whenbuy.ingest.store import open_log
-from whenbuy.pipeline.deciding import allowed, kept, page
-from whenbuy.pipeline.deciding.planning import Planned, planned
+from whenbuy.core.errors import UsageError
+from whenbuy.decide.bandit import Bandit
+from whenbuy.decide.campaign import Campaign
+from whenbuy.decide.plan import POLICY, Plan
+from whenbuy.pipeline.deciding import kept, page
+from whenbuy.pipeline.deciding.experience import bandit
+from whenbuy.pipeline.deciding.planning import PILOT, Planned, planned
 from whenbuy.pipeline.keeping.shop import write
 from whenbuy.pipeline.telling.export import require_ending, write_frame
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.telling.words import money
-from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.intake import Say
-from whenbuy.pipeline.verbs.place import at, find_shop, moment
+from whenbuy.pipeline.verbs.place import at
+from whenbuy.pipeline.verbs.standing import Standing, Wish, stand
 
 _SHOWN = 15
 
 
 def plan(
-    folder: Path | None, as_of: str | None, *, budget: float | None, hold_out: float | None, explore: float | None, days: int | None,
-    offers: Path | None, only: tuple[str, ...], by_lot: bool, out: Path | None, say: Say,
+    folder: Path | None, as_of: str | None, wish: Wish, *, explore: float | None, by_lot: bool, thompson: bool, out: Path | None, say: Say
 ) -> Result:  # fmt: skip
-    """Make the plan, keep it under plans/, and write reports/plan.html; see ``whenbuy.decide.plan.make``."""
+    """Make the plan, keep it under plans/, and write reports/plan.html; see ``whenbuy.decide.plan.make``.
+
+    Raises
+    ------
+    UsageError
+        When Thompson sampling is asked for and nobody is drawn by lot.
+    """
     if out is not None:
         require_ending(out)
-    shop = find_shop(folder)
-    settings = allowed.with_offers(shop.settings(RULES), offers)
-    history = open_log(shop.log)
-    instant = moment(history, as_of, say)
-    made_at = history.end if instant is None else instant
-    campaign = allowed.campaign(
-        settings, made_at, budget=budget, hold_out=hold_out, explore=1.0 if by_lot and explore is None else explore, days=days, only=only
+    here = stand(folder, as_of, wish.offers, say)
+    settings, history = here.settings, here.history
+    campaign = here.campaign(wish, 1.0 if by_lot and explore is None else explore)
+    effects = None if by_lot else here.effects(again=wish.relearn, say=say)
+    draws, said = _bandit(here, campaign) if thompson else (None, ())
+    found = planned(
+        here.shop, settings, history, here.outlook, campaign, effects, policy=PILOT if by_lot else POLICY, bandit=draws, say=say
     )
-    id, forecaster = champion.answering(shop, instant)
-    say("forecasting everybody")
-    outlook = forecaster.predict(history, instant)
-    found = planned(shop, settings, history, outlook, campaign, by_lot=by_lot, say=say)
-    name = kept.keep(shop, found.plan, found.margin, found.horizon_days)
-    path = shop.reports / "plan.html"
+    found = replace(found, notes=(*found.notes, *said))
+    name = kept.keep(here.shop, found.plan, found.margin, found.horizon_days)
+    path = here.shop.reports / "plan.html"
     write(path, page.render(found, name, settings.shop.name, settings.shop.currency).encode())
     frame = found.plan.decisions.frame()
-    files = [kept.folder(shop) / name / kept.DECISIONS, path]
+    files = [kept.folder(here.shop) / name / kept.DECISIONS, path]
     if out is not None:
         write_frame(frame, out)
         files.insert(0, out)
-    facts = _facts(found.plan, history.clock.show(made_at)) | {
-        "plan": name, "model": id, "notes": list(found.notes), "files": [str(each) for each in files],
+    facts = _facts(found.plan, here.shown) | {
+        "plan": name, "model": here.model, "notes": list(found.notes), "files": [str(each) for each in files],
     }  # fmt: skip
     after = (
         *found.notes,
@@ -58,6 +63,17 @@ def plan(
     if out is not None:
         return Result(facts, screens=(_short(found, settings.shop.currency),), after=after)
     return Result(facts, frame, "decisions", (_short(found, settings.shop.currency), _first(found, settings.shop.currency)), after=after)
+
+
+def _bandit(here: Standing, campaign: Campaign) -> tuple[Bandit, tuple[str, ...]]:
+    """Return what draws for those who are drawn by lot, and what it rests on, in words."""
+    if campaign.guards.explore <= 0:
+        raise UsageError(
+            "Thompson sampling was asked for, and nobody is drawn by lot.", "It says what those get who are drawn to learn from.",
+            "Say how many: --explore 5%, or everybody: --pilot.",
+        )  # fmt: skip
+    made, words = bandit(here.shop, here.history, campaign, here.outlook.keys, seed=here.settings.shop.seed)
+    return made, (words,)
 
 
 def _facts(plan: Plan, as_of: str) -> dict[str, object]:
@@ -79,7 +95,7 @@ def _short(found: Planned, currency: str) -> Screen:
         ("contacted", f"{int(one.sent.sum()):,} of {len(one):,}"), ("held out", f"{int(one.held_out.sum()):,}"),
         ("expected cost", f"{money(float(one.cost.sum()), currency)}{limit}"),
         ("expected profit", f"{money(plan.profit, currency)} (80 % interval from {money(plan.bounds.low, currency)})"),
-        ("bound", f"{money(plan.bound, currency)} (gap {100 * plan.gap:.2g} %)"),
+        ("bound", f"{money(plan.bound, currency)} (gap {page.gap_words(plan.gap)} %)"),
         *((f"{name}s", f"{count:,} ({sent:,} contacted)") for name, count, sent in plan.quadrants().iter_rows()),
     )  # fmt: skip
     return Screen("The plan:", ("", ">"), rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,46 +11,17 @@ import polars as pl
 
 from whenbuy.clean import RULES
 from whenbuy.core.errors import NotFoundError
-from whenbuy.core.history import History
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.checking.parts import Readiness
 from whenbuy.pipeline.checking.readiness import Counts, judged
 from whenbuy.pipeline.keeping.shop import Shop
+from whenbuy.pipeline.learning.answers import ANSWERS, Answer
 from whenbuy.pipeline.learning.forecaster import Choice, Forecaster
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.place import at, find_shop
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that can be asked.
-
-    Parameters
-    ----------
-    name
-        Its answer's name.
-    words
-        The question, as a person asks it.
-    needs
-        The data without which it cannot be answered.
-    """
-
-    name: str
-    words: str
-    needs: str
-
-
-ASKED: Final = (
-    Asked("purchase", "When does she buy next, and how likely within each horizon?", "purchases: who and when"),
-    Asked("orders", "How many orders will she place?", "purchases: who and when"),
-    Asked("amount", "How much is her next order?", "amounts of purchases"),
-    Asked("spend", "How much will she spend in all?", "amounts of purchases"),
-    Asked("quantity", "How many units will she buy?", "quantities of purchases"),
-    Asked("redemption", "Will she redeem an offer?", "events of the kind redeemed"),
-    Asked("classes", "From which categories does she buy?", "categories of purchases"),
-)
-NAMES: Final = tuple(asked.name for asked in ASKED)
+NAMES: Final = tuple(ANSWERS)
 """The names of all answers."""
 
 
@@ -65,13 +35,16 @@ def questions(folder: Path | None) -> Result:
     except NotFoundError:
         if folder is not None:
             raise
-        return _result([_row(asked, None, None) for asked in ASKED], "From inside a shop it is said which of them its data can answer.")
+        every = [_row(asked, None, None) for asked in ANSWERS.values()]
+        return _result(every, "From inside a shop it is said which of them its data can answer.")
     history, forecaster = open_log(shop.log), _champion(shop)
-    found = {one.question: one for one in judged(Counts.of(history, shop.settings(RULES).shop.horizons))}
-    rows = [_row(asked, found.get(asked.name) or _counted(asked, history), forecaster) for asked in ASKED]
+    found = {one.question: one for one in judged(Counts.of(history, shop.settings(RULES).shop.horizons), history)}
+    rows = [_row(asked, found[asked.name], forecaster) for asked in ANSWERS.values()]
     able = sum(row["grade"] != "not possible" for row in rows)
     following = "" if forecaster is not None else f" Next: whenbuy {'fit' if able else 'check'}{at(folder)}"
-    return _result(rows, f"This shop's data can answer {able} of {len(rows)} questions.{following}")
+    named = next(name for name, answer in ANSWERS.items() if not answer.usual)
+    by_name = f" Those from {named} on are learned where they are named: whenbuy fit --ask usual,{named}{at(folder)}."
+    return _result(rows, f"This shop's data can answer {able} of {len(rows)} questions.{by_name}{following}")
 
 
 def _champion(shop: Shop) -> Forecaster | None:
@@ -81,15 +54,8 @@ def _champion(shop: Shop) -> Forecaster | None:
         return None
 
 
-def _counted(asked: Asked, history: History) -> Readiness:
-    """Return the readiness of a question that needs one column."""
-    if asked.name in history.log.columns and history.log.count("purchase"):
-        return Readiness(asked.name, asked.words, "ready", f"{history.log.count('purchase'):,} purchases")
-    return Readiness(asked.name, asked.words, "not possible", f"no purchase has a {asked.name}", f"the column {asked.name}")
-
-
-def _row(asked: Asked, found: Readiness | None, forecaster: Forecaster | None) -> dict[str, Any]:
-    tried = [] if forecaster is None else [choice for choice in forecaster.choices if choice.answer == asked.name]
+def _row(asked: Answer, found: Readiness | None, forecaster: Forecaster | None) -> dict[str, Any]:
+    tried = [] if forecaster is None else [choice for choice in forecaster.choices if choice.answer == (asked.rests or asked.name)]
     best, floor = next((each for each in tried if each.chosen), None), next((each for each in tried if each.floor), None)
     return {
         "question": asked.name, "words": asked.words, "needs": asked.needs, "grade": found.grade if found else None,

@@ -18,9 +18,10 @@ from whenbuy.core.series_forecast import NAMED
 from whenbuy.decide.stock import StockRule
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.demand.panels import Closed, Step
-from whenbuy.pipeline.demand.reconcile import demand
+from whenbuy.pipeline.demand.reconcile import Demand, demand
 from whenbuy.pipeline.demand.restocking import Restocking, horizon_days, require_history, restocking
 from whenbuy.pipeline.demand.stock_file import read_stock
+from whenbuy.pipeline.demand.why import words
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.telling.export import require_ending, write_frame
@@ -32,6 +33,8 @@ from whenbuy.pipeline.verbs.place import find_shop, moment
 
 _LISTED: Final = 15
 _WEEK: Final = 7
+_EXPLAINED: Final = 3
+"""Of so many of those that are needed first it is said who will buy them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,13 @@ def stock(folder: Path | None, as_of: str | None, asked: Shelves, *, out: Path |
     frame = found.frame()
     if out is not None:
         write_frame(frame, out)
-    plan = found.plan
+    plan, why = found.plan, _why(told, asked.entity, frame)
     facts = {
         "as_of": history.clock.show(cutoff), "lead_days": asked.rule.lead_days, "review_days": asked.rule.review_days,
         "level": asked.rule.level, "stock_known": plan.known, "units": float(plan.quantity.sum()), "unknown": list(found.unknown),
-        "files": [] if out is None else [str(out)],
+        "why": list(why), "files": [] if out is None else [str(out)],
     }  # fmt: skip
-    after = (*told.notes, *_words(found, asked.entity), *([f"{len(frame):,} rows are in {out}"] if out is not None else []))
+    after = (*why, *told.notes, *_words(found, asked.entity), *([f"{len(frame):,} rows are in {out}"] if out is not None else []))
     if out is not None:
         return Result(facts, after=after)
     return Result(facts, frame, "stock", (_screen(frame, asked, history, cutoff, known=plan.known),), after=after)
@@ -126,6 +129,13 @@ def _customers(shop: Shop, cutoff: int, say: Say) -> Forecaster | None:
 def _step(rule: StockRule) -> Step:
     """Return weeks where all times are whole weeks: they are told faster and as well."""
     return "week" if rule.lead_days % _WEEK == 0 and rule.review_days % _WEEK == 0 else "day"
+
+
+def _why(told: Demand, entity: Entity, frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return who will buy what is needed first, a sentence each; nothing where no model spoke for the customers."""
+    if told.groups is None:
+        return ()
+    return tuple(words(told, entity, name) for name in frame[NAMED[entity]].unique(maintain_order=True).head(_EXPLAINED).to_list())
 
 
 def _words(found: Restocking, entity: Entity) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ def test_the_curve_tells_extra_orders_from_those_pulled_forward():
 
 def test_a_curve_is_kept_in_a_bundle(tmp_path):
     train, _ = pulled_forward(2000)
-    model = CurveUplift((7.0, 28.0), GROW, halves=2).fit(train)
+    model = CurveUplift((7.0, 28.0), GROW).fit(train)
     bundle.save(tmp_path / "model", model, {})
     back, _ = bundle.load(tmp_path / "model", types())
     assert (back.predict(train, in_sample=True).low == model.predict(train, in_sample=True).low).all()

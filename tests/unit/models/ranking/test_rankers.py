@@ -95,6 +95,18 @@ def test_the_hybrid_beats_its_parts_and_learns_on():
         model.update(asked(as_of=50))
 
 
+def test_a_share_of_what_was_not_taken_tells_the_same_chances():
+    train, late = asked(as_of=60, horizon=20.0), asked(as_of=90, horizon=20.0)
+    grow = Boosting(trees=40, min_leaf=20)
+    whole, part = (Hybrid(grow=grow, share=share, first=5).fit(train) for share in (1.0, 0.3))
+    said = [model.update(late).predict(late).score for model in (whole, part)]
+    assert not np.array_equal(*said)
+    assert np.nanmean(said[1]) == pytest.approx(np.nanmean(said[0]), rel=0.15)
+    assert Hybrid(grow=grow, share=0.3, first=5).fit(train).trees.predict(part.told(late)[2]) == pytest.approx(
+        part.trees.predict(part.told(late)[2]), abs=0
+    )
+
+
 def test_a_hybrid_without_labels_or_teachers_says_so():
     history = things([(0, DAY, 0, 1, 1, 1), (1, DAY, 0, 1, 2, 1)], users=2, late=False, end=100 * DAY)
     with pytest.raises(NotEnoughDataError, match="took anything"):
@@ -108,7 +120,7 @@ def test_a_hybrid_without_labels_or_teachers_says_so():
     "make",
     [
         lambda: OwnItems(0.0), lambda: DueItems(0.0), lambda: ItemItem(steps=0), lambda: Neighbours(count=0), lambda: Content(()),
-        lambda: Factors("svd"), lambda: Hybrid(()), lambda: Hybrid(grow=Boosting("l2")),
+        lambda: Factors("svd"), lambda: Hybrid(()), lambda: Hybrid(grow=Boosting("l2")), lambda: Hybrid(share=0.0),
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(make):

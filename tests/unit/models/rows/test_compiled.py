@@ -106,7 +106,7 @@ class _One:
         self.values = np.ascontiguousarray(self._one.table.values)
 
     def path(self, step_days, steps):
-        return np.ascontiguousarray(self._one.silence(np.arange(steps) * step_days, np.zeros(steps, np.int64)).values)
+        return np.ascontiguousarray(self._one.silence(np.arange(steps) * step_days, np.zeros(steps, np.int64)).values.T)
 
     def block(self):
         return self._one.blocks["interactions"].values[0]
@@ -123,6 +123,8 @@ def _differences(model, row, asked):
             survival, count, prior = row.curve(one, True)
             yield np.abs(survival - said.survival[i]).max(), (np.abs(count - said.mean_count[i]) / np.maximum(1, count)).max()
             yield np.abs(row.curve(one, False)[0] - survival).max(), float(prior != said.prior[i])
+            if row.whole is not None:
+                yield from _apart(*row.whole(one, True), survival, count, prior)
         elif isinstance(said, Amount):
             mean, median = row.amount(one)
             yield abs(mean - said.mean[i]) / max(1, mean), abs(median - said.quantile(0.5)[i]) / max(1, median)
@@ -133,6 +135,12 @@ def _differences(model, row, asked):
                 yield (np.abs(given - model.given_purchase(one.whole())[0]).max(),)
         else:
             yield (abs(row.chance(one) - said.chance[i]),)
+
+
+def _apart(out, known, survival, count, prior):
+    """How far what one call says of a curve lies from what its parts say one after the other."""
+    yield np.abs(out[2, :-1] - survival).max(), (np.abs(out[1, 1:] - count) / np.maximum(1, count)).max(), float(known != prior)
+    yield np.abs(np.exp(out[0, 1:]) - survival).max(), *np.abs(out[:2, 0])
 
 
 @pytest.mark.parametrize("kind", list(ROWS), ids=lambda kind: kind.__name__)

@@ -29,6 +29,10 @@ def _table(rng, names, rows=400):
     return Table(names, values)
 
 
+def _score(terms, weights, table):
+    return Scorer.of(terms, weights, Layout(table.names, np.array([1.0])))(np.ascontiguousarray(table.values.T))
+
+
 @pytest.mark.parametrize("rich", [True, False])
 @pytest.mark.parametrize("left_out", [(), ("mean_amount", "first_amount", "last_amount"), ("first_amount", "view_count", "gap_mean_days")])
 def test_the_compiled_sum_is_the_plain_one(rich, left_out):
@@ -36,17 +40,11 @@ def test_the_compiled_sum_is_the_plain_one(rich, left_out):
     table = _table(rng, tuple(name for name in NAMES if name not in left_out))
     terms = Terms.learn(table, rich=rich)
     weights = rng.normal(size=terms.matrix(table).shape[1])
-    days = np.array([1.0])
     plain = terms.score(table, weights)
-    np.testing.assert_allclose(
-        Scorer.of(terms, weights, Layout(table.names, days))(table.values), plain, rtol=1e-12, atol=1e-11 * np.abs(plain).max()
-    )
+    np.testing.assert_allclose(_score(terms, weights, table), plain, rtol=1e-12, atol=1e-11 * np.abs(plain).max())
     shuffled = rng.permutation(len(table.names))
     moved = Table(tuple(table.names[i] for i in shuffled), table.values[:, shuffled])
-    score = Scorer.of(terms, weights, Layout(moved.names, days))
-    np.testing.assert_allclose(
-        score(np.ascontiguousarray(moved.values)), terms.score(moved, weights), rtol=1e-12, atol=1e-11 * np.abs(plain).max()
-    )
+    np.testing.assert_allclose(_score(terms, weights, moved), terms.score(moved, weights), rtol=1e-12, atol=1e-11 * np.abs(plain).max())
 
 
 def test_terms_that_do_not_fit_the_row_are_left_to_the_model():

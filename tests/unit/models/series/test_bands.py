@@ -61,6 +61,37 @@ def test_a_series_that_errs_more_has_wider_intervals_and_a_stranger_to_the_pool_
     np.testing.assert_allclose(fewer.quantiles, more.quantiles[:200])
 
 
+def test_steps_near_a_holiday_are_as_wide_as_their_errors_ask_for():
+    inside = {True: [], False: []}
+    for seed in range(3):
+        told, came, ahead, truth = drawn(seed, o=20)
+        near = np.random.default_rng(seed).random((21, 6)) < 0.3
+        near[-1, 2:4] = True
+        apart = np.where(near, 2.0, 1.0)
+        came = np.maximum(told + apart[:-1] * (came - told), 0).astype(np.float32)
+        truth = np.maximum(ahead + apart[-1] * (truth - ahead), 0)
+        found = bands(told, came, ahead, np.arange(300), LEVELS, near)
+        held = (truth >= found.quantiles[:, :, 1]) & (truth <= found.quantiles[:, :, 3])
+        for part in (True, False):
+            inside[part].append(held[:, near[-1] == part].mean())
+        assert (np.diff(found.sums, axis=2) >= 0).all()
+    assert 0.74 <= np.mean(inside[True]) <= 0.86
+    assert 0.76 <= np.mean(inside[False]) <= 0.85
+
+
+def test_without_a_holiday_nothing_changes_and_an_unseen_one_is_a_little_wider():
+    told, came, ahead, _ = drawn(1)
+    plain = bands(told, came, ahead, np.arange(300), LEVELS)
+    none = bands(told, came, ahead, np.arange(300), LEVELS, np.zeros((9, 6), bool))
+    np.testing.assert_array_equal(plain.quantiles, none.quantiles)
+    coming = np.zeros((9, 6), bool)
+    coming[-1, 3:] = True
+    found = bands(told, came, ahead, np.arange(300), LEVELS, coming)
+    width, usual = (part.quantiles[:, :, 3] - part.quantiles[:, :, 1] for part in (found, plain))
+    np.testing.assert_allclose(width[:, :3], usual[:, :3])
+    assert (width[:, 3:] / usual[:, 3:]).mean() == pytest.approx(1.2, abs=0.05)
+
+
 def test_newcomers_sell_what_others_sold_first():
     values = np.zeros((20, 60))
     for i in range(20):

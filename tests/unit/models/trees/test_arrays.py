@@ -1,5 +1,4 @@
 import dataclasses
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -241,24 +240,3 @@ def test_preorder_is_the_recursive_one(seed, leaves):
     wanted = below(0)
     assert order.tolist() == wanted
     assert then.tolist() == [wanted.index(right[node]) if right[node] >= 0 else -1 for node in wanted]
-
-
-@given(SEEDS, st.integers(1, 5), st.integers(1, 6), st.integers(1, 5))
-def test_several_scores_come_from_one_walk(seed, columns, trees, scores):
-    made, rng = forest(seed, columns, trees, 12, divisor=2.0), np.random.default_rng(seed)
-    first = rng.integers(0, scores, trees)
-    behind = first + rng.integers(1, scores - first + 1)
-    base, values = rng.normal(size=scores), rows(seed, 3, columns)
-    said = made.spread(first, behind, base)
-    for row in values:
-        leaves = np.array([slow_raw(single, row[None])[0] for single in _singles(made)])
-        wanted = [base[place] + leaves[(first <= place) & (place < behind)].sum() / 2.0 for place in range(scores)]
-        np.testing.assert_allclose(said(row), wanted, rtol=0, atol=1e-12)
-
-
-def _singles(made):
-    """Each tree as a forest of its own."""
-    for lo, hi in pairwise(made.starts.tolist()):
-        part = {name: getattr(made, name)[lo:hi] for name in ARRAYS if name != "starts"}
-        part["right"] = np.where(part["right"] < 0, -1, part["right"] - lo).astype(np.int32)
-        yield Trees(starts=np.array([0, hi - lo]), **part, features=made.features)

@@ -12,7 +12,7 @@ from whenbuy.models.trees.boosting import Boosting
 from whenbuy.pipeline.deciding.effects import fit_effects
 from whenbuy.pipeline.deciding.exposure import exposures, pilot
 
-QUICK = CurveUplift((7.0, 28.0), Boosting(trees=30, learning_rate=0.1, leaves=6, min_leaf=30, feature_fraction=0.4), halves=6)
+QUICK = CurveUplift((7.0, 28.0), Boosting(trees=30, learning_rate=0.1, leaves=6, min_leaf=30, feature_fraction=0.4))
 
 
 def few(shop):
@@ -78,6 +78,10 @@ def test_effects_of_a_shop_answer_for_everybody_on_every_channel(shop):
     assert {check.name for check in effects.checks} == {"balance", "placebo"}
     assert effects.ended(shop.history.end) == ()
     assert effects.ended(shop.history.end + 60 * DAY) == effects.model.offers  # offers that were not sent for so long have ended
+    keys = shop.history.keys().take(np.arange(0, 900, 9))
+    told, truth = effects.opens(shop.history, users=keys.ids().to_list()), shop.offer_truth(keys, (0.0,), 28.0)
+    opens = truth.opens[:, [truth.channels.index(channel) for channel in effects.reach.channels]]
+    assert np.corrcoef(told.ravel(), opens.ravel())[0, 1] > 0.8  # which segment opens which channel
 
 
 def test_biased_logs_are_weighed_and_checked():

@@ -1,5 +1,6 @@
 """Forecasts of series: what odd series are told, the same whoever else is asked, and better than the floor."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 
@@ -9,7 +10,7 @@ import pytest
 from tests.unit.pipeline.demand.logs import START, log, offers, steady
 from whenbuy.core.errors import UsageError
 from whenbuy.pipeline.demand.choose import BLEND, choose, families, origins_of, truth
-from whenbuy.pipeline.demand.panels import Closed, panel
+from whenbuy.pipeline.demand.panels import Closed, near_holidays, panel
 from whenbuy.pipeline.demand.series import forecast_series, roll, series_forecast
 from whenbuy.pipeline.demand.trend import events, hot, peaks, trends
 
@@ -140,6 +141,29 @@ def test_dear_models_are_tried_where_they_matter():
     told_, names = roll(found, places, 2)
     assert told_.shape == (6, len(places), 2)
     assert len(names) == 6
+
+
+def test_what_answers_at_an_earlier_origin_was_chosen_before_it():
+    found = panel(log(steady(0, DAYS, 6)), "item")
+    places = origins_of(found)
+    first = choose(found, places, 14, families(found))
+    changed = replace(found, values=found.values.copy())
+    changed.values[:, places[-4] :] *= 5  # what comes later than this origin
+    again = choose(changed, places, 14, families(changed))
+    np.testing.assert_array_equal(first.told[:, :-3], again.told[:, :-3])
+    assert (first.told[:, -1] != again.told[:, -1]).any()
+
+
+def test_ranges_are_wider_near_a_holiday():
+    end = date.fromordinal(date(1970, 1, 1).toordinal() + int(told().forecast.start))
+    holidays = Closed(holidays=(end + timedelta(10),))
+    found = forecast_series(odd(), "item", 14, days=holidays).forecast
+    plain = forecast_series(odd(), "item", 14).forecast
+    width, usual = ((part.quantile(0.9) - part.quantile(0.1)).sum(axis=0) for part in (found, plain))
+    assert width[7:].sum() / usual[7:].sum() > 1.1
+    assert width[:7].sum() / usual[:7].sum() == pytest.approx(1, abs=0.05)
+    near = near_holidays(panel(odd(), "item", "week"), np.array([1]), 3, Closed(holidays=(START,)))
+    assert near.shape == (1, 3)
 
 
 # ------------------------------------------------------------------------------------ trend and peaks

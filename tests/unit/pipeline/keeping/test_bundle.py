@@ -589,3 +589,67 @@ def test_a_killed_save_leaves_the_old_bundle_or_the_new(folder, tmp_path):
     assert sum(end != 0 for end in ends) > 6
     assert (seen[0], seen[-1], ends[-1]) == ("old", "new", 0)
     assert seen == sorted(seen, reverse=True)  # old, old, ..., new, new
+
+
+# ---- planted bugs: each harness must find them
+
+PLANTED = {
+    "runs what it reads": """
+    real = bundle.decode
+    def decode(plain, arrays, known):
+        if isinstance(plain, dict) and plain.get("type") == "Popen":
+            os.system(" ".join(plain["fields"]["args"]))
+        return real(plain, arrays, known)
+    bundle.decode = decode
+""",
+    "reads another place": """
+    real = bundle.decode
+    def decode(plain, arrays, known):
+        if isinstance(plain, dict) and str(plain.get("array", "")).startswith("/"):
+            Path(plain["array"]).read_bytes()
+        return real(plain, arrays, known)
+    bundle.decode = decode
+""",
+    "believes a manifest": """
+    real = bundle._checked
+    def checked(folder):
+        for name in bundle.unsealed((folder / "manifest.json").read_bytes())["files"]:
+            try:
+                name in ("model.json", "arrays.safetensors") or (folder / name).open("rb").read(9)
+            except (OSError, ValueError):
+                pass
+        return real(folder)
+    bundle._checked = checked
+""",
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_the_harness_of_hostile_bundles_finds_a_reader_that(learned, tmp_path, monkeypatch, bug):
+    planted = HOSTILE.replace("    seen, inside = [], None\n", f"{PLANTED[bug].lstrip(chr(10))}    seen, inside = [], None\n")
+    assert planted != HOSTILE
+    monkeypatch.setitem(globals(), "HOSTILE", planted)
+    with pytest.raises(AssertionError, match=r"^assert \[\["):  # what was seen, and no failure of the script
+        test_hostile_bundles_open_nothing_run_nothing_and_call_nobody(learned, tmp_path)
+
+
+def test_the_harness_of_changes_finds_a_reader_that_believes_what_it_saw_once(learned, monkeypatch):
+    real, seen = bundle._verified, {}
+    monkeypatch.setattr(bundle, "_verified", lambda folder: seen.setdefault(folder, real(folder)))
+    verify(learned)
+    monkeypatch.setattr(bundle, "_verified", lambda folder: seen[folder])
+    whole = files(learned)
+    with monkeypatch.context() as patch, pytest.raises(pytest.fail.Exception):
+        test_ten_thousand_one_byte_changes_and_cuts_are_refused_before_anything_is_parsed(learned, patch)
+    for name, data in whole.items():
+        (learned / name).write_bytes(data)
+
+
+def test_the_harness_of_places_finds_a_manifest_that_is_believed(folder, monkeypatch):
+    def manifest(folder, data):
+        content = bundle.unsealed(data)
+        return bundle.Manifest(1, "", {name.rpartition("/")[2]: tuple(told) for name, told in content["files"].items()}, {})
+
+    monkeypatch.setattr(bundle, "_manifest", manifest)
+    with pytest.raises(pytest.fail.Exception):
+        test_a_sealed_manifest_cannot_name_other_places(folder, "../m/model.json")

@@ -20,6 +20,7 @@ from whenbuy.models.neural.training import Training
 from whenbuy.models.prepared import Prepared
 from whenbuy.models.rhythm import Rhythm
 from whenbuy.pipeline.explaining.explaining import explain
+from whenbuy.pipeline.extending.extensions import Extensions
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning import catalogue
 from whenbuy.pipeline.learning.catalogue import NETS_FROM, every, learners
@@ -56,11 +57,11 @@ def test_a_net_that_is_named_is_tried_in_a_small_shop_and_its_name_is_known_with
     small = Grid(DAYS, 1.0, LONG)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(engine, "installed", lambda: False)
-    named = _narrowed((), ("net-mlp+rhythm",))("purchase", small)
+    named = _narrowed(("net-mlp+rhythm",), Extensions())("purchase", small)
     assert [learner.name for learner in named] == ["rate-84d", "net-mlp+rhythm"]
     assert every("purchase", small)[:-1] == learners("purchase", small)
     with pytest.raises(UsageError, match=r"whenbuy\[deep\]"):
-        fit(shop(), horizons=SHORT, candidates=_narrowed(("purchase",), ("net-mlp+rhythm",)))
+        fit(shop(), horizons=SHORT, ask="purchase", candidates=_narrowed(("net-mlp+rhythm",), Extensions()))
 
 
 @cache

@@ -12,6 +12,7 @@ from tests.scenarios import small
 from tests.scenarios.foreign import content, ok, refused, typed
 from whenbuy.pipeline.keeping import track
 from whenbuy.pipeline.learning import learn
+from whenbuy.pipeline.learning.answers import wanted
 from whenbuy.pipeline.learning.catalogue import learners
 from whenbuy.pipeline.learning.grid import Grid
 
@@ -93,14 +94,13 @@ def asked(shop: Path, *words: object, monkeypatch: pytest.MonkeyPatch) -> dict[s
 def test_a_fit_is_narrowed_to_answers_and_candidates(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = Grid((1.0, 7.0, 28.0), 1.0, (28.0,))
     options = asked(shop, "--ask", "amount", "--models", "bg-nbd,own-mean-amount", "--budget", "2m", monkeypatch=monkeypatch)
-    narrowed = {answer: [one.name for one in options["candidates"](answer, grid)] for answer in ("purchase", "amount", "spend", "classes")}
+    narrowed = {answer: [one.name for one in options["candidates"](answer, grid)] for answer in ("purchase", "amount")}
     floor = learners("purchase", grid)[0].name
     assert narrowed == {
         "purchase": [floor, "bg-nbd"],
         "amount": [learners("amount", grid)[0].name, "own-mean-amount"],
-        "spend": [],
-        "classes": [],
     }
+    assert wanted(options["ask"]) == ("purchase", "amount")
     assert options["budget_s"] == 120
 
 

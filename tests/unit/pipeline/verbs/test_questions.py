@@ -8,6 +8,7 @@ import pytest
 from tests.scenarios import small
 from tests.scenarios.foreign import german, ok, orders, refused
 from whenbuy.pipeline.learning import catalogue
+from whenbuy.pipeline.learning.answers import ANSWERS
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.verbs.questions import NAMES
 
@@ -18,7 +19,7 @@ def rows(*words: object) -> dict[str, dict[str, object]]:
 
 def test_every_answer_of_the_catalogue_is_a_question() -> None:
     grid = Grid((1.0, 28.0), 1.0)
-    assert all(catalogue.learners(name, grid) for name in NAMES)
+    assert all(catalogue.learners(ANSWERS[name].rests or name, grid) for name in NAMES)
     with pytest.raises(KeyError) as error:
         catalogue.learners("nosuch", grid)
     assert str(error.value) == "'nosuch'"
@@ -39,9 +40,11 @@ def test_a_shop_says_what_it_can_answer_who_answers_and_how_well(tmp_path: Path)
     with small.quick():
         ok("fit", "--shop", shop)
     found = rows("--shop", shop)
-    assert {name for name, row in found.items() if row["grade"] != "not possible"} == {"purchase", "orders", "amount", "spend"}
+    usual, named = {"purchase", "orders", "amount", "spend"}, {"activity", "churn", "visits"}
+    assert {name for name, row in found.items() if row["grade"] != "not possible"} == usual | named
     assert {name for name, row in found.items() if row["model"]} == {"purchase", "orders", "amount", "spend"}
     assert found["classes"]["missing"]
     assert found["purchase"]["floor"] is not None
     assert all(row["value"] <= row["floor"] for row in found.values() if row["value"] is not None)
-    assert "fit" not in ok("questions", "--shop", shop).err
+    assert "Next: whenbuy fit" not in ok("questions", "--shop", shop).err
+    assert "learned where they are named" in ok("questions", "--shop", shop).err

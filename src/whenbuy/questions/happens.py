@@ -1,4 +1,4 @@
-"""Will she redeem a coupon?"""
+"""Will something happen: a coupon redeemed, a review written, a message clicked?"""
 
 from __future__ import annotations
 
@@ -14,23 +14,29 @@ from whenbuy.questions.asked import people
 
 
 @dataclass(frozen=True, slots=True)
-class Redemption:
-    """Whether she answers an offer within the horizon: 1 or 0, observed only where the whole window has closed.
+class Happens:
+    """Whether an event of a kind comes within the horizon: 1 or 0, observed only where the whole window has closed.
 
-    A redemption seen in a window that is still open says nothing yet: those who redeem fast would look like everybody.
+    One seen in a window that is still open says nothing yet: those who answer fast would look like everybody.
 
     Parameters
     ----------
     horizon_days
         Length of the window.
     kind
-        The kind of event that is the answer: ``redeemed``, or ``opened`` or ``clicked``.
+        The kind of event, such as ``redeemed``, ``review``, ``clicked`` or ``enquiry``.
+    name
+        The name of the question; the kind's by default.
     """
 
     horizon_days: float
-    kind: str = "redeemed"
-    name: str = "redemption"
+    kind: str
+    name: str = ""
     entity: Entity = "user"
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.kind)
 
     def population(self, past: Past) -> Bools:
         """Return which keys are asked (n)."""

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from tests.unit.core.logs import make, rows
 from tests.unit.features.test_interactions import keys_of
 from whenbuy.core.arrays import DAY
-from whenbuy.questions.redemption import Redemption
+from whenbuy.questions.happens import Happens
 
 REDEEM = 2
 KINDS = ("view", "purchase", "redeemed")
-QUESTION = Redemption(14.0)
+QUESTION = Happens(14.0, "redeemed", "redemption")
 
 
 def history_of(events, **more):
@@ -45,7 +45,7 @@ def test_a_redemption_in_an_open_window_says_nothing_yet():
 
 def test_other_answers_are_asked_by_their_kind():
     history = history_of([(0, 20 * DAY, 0, 0, 0, 0)], end=60 * DAY)
-    assert label(history, 15 * DAY, Redemption(14.0, kind="view", name="viewed")).value.tolist() == [1, 0, 0]
-    assert label(history, 15 * DAY, Redemption(14.0, kind="opened")).value.tolist() == [0, 0, 0]
+    assert label(history, 15 * DAY, Happens(14.0, kind="view", name="viewed")).value.tolist() == [1, 0, 0]
+    assert label(history, 15 * DAY, Happens(14.0, kind="opened")).value.tolist() == [0, 0, 0]
     assert (QUESTION.name, QUESTION.entity) == ("redemption", "user")
     assert QUESTION.population(history.before(keys_of(history, [21 * DAY]))).tolist() == [True, False, False]

@@ -1,0 +1,218 @@
+"""Days gained: by how many days each offer has moved a customer's orders forward when a stretch of days after it ends.
+
+Somebody on whom an offer works buys as if time ran faster for her: by day t she has bought what she would have bought by t + s(t), and
+E[N(t) | offer] - E[N(t)] = λ(t) s(t) with her rate λ without it (accelerated life: Cox and Oakes 1984, "Analysis of survival data", ch. 5).
+What is pulled forward is given back: s falls to 0. What is extra stays. As the same days are worth more orders to those who buy more, s
+differs less between customers than orders do.
+
+y - m(x) = sum over the offers of (D_a - E[D_a | x]) λ(x) s_a(x) + noise (Robinson 1988; Nie and Wager 2021), with variance m(x). In the
+first stretch s_a = z (φ + δ_a): what all offers do, and what one does of its own, each modified by features z. Later the noise is many
+times as large, and what is given back is a matter of the customer more than of the offer: s_a = s_a(first) (1 + z κ) + z (η + ω_a). All
+of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), so that little data leaves little more than those.
+
+Where messages are seen to be opened, D_a is whether the offer was, and a term z ψ takes out that those who open may buy more anyway:
+among those who were sent something, how much is told by opening beyond its chance. It is the same for all offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from whenbuy.core.arrays import Floats, Ints, Singles
+from whenbuy.models.effect.evidence import drawn_in
+from whenbuy.models.effect.modifiers import Modifiers
+from whenbuy.models.effect.residual import expected, received
+from whenbuy.models.effect.trial import Trial
+
+_CHUNK: Final = 50_000
+_LEAST_ORDERS: Final = 0.02
+_LEAST_RATE: Final = 1e-4
+_SHARE: Final = 2.0
+"""No more than so many times what was gained at first is gained or given back later by a deviation of a modifier."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DaysGained:
+    """Learned days gained.
+
+    Parameters
+    ----------
+    modifiers
+        How features are read: z (p columns, the first of ones).
+    first
+        θ of the first stretch (m x p).
+    kept
+        κ of each later stretch (g - 1 x p): -1 where all is given back.
+    later
+        η + ω of each later stretch and offer (g - 1 x m x p).
+    first_error
+        Covariance of ``first`` (m x p x p).
+    last_error
+        Covariance of η, κ and ω together in the last stretch (m x 3p x 3p); with one stretch: none (m x 0 x 0).
+    """
+
+    modifiers: Modifiers
+    first: Floats
+    kept: Floats
+    later: Floats
+    first_error: Floats
+    last_error: Floats
+
+    def days(self, values: Singles) -> Floats:
+        """Return the days gained by each offer until the end of each stretch (n x m x g)."""
+        z = self.modifiers.read(values)
+        first = _weighed(z, self.first)
+        parts = [first]
+        for kept, later in zip(self.kept, self.later, strict=True):
+            parts.append(first * (1 + (z * kept).sum(axis=1))[:, None] + _weighed(z, later))
+        return np.stack(parts, axis=2)
+
+    def error(self, values: Singles) -> Floats:
+        """Return the standard deviation of the days gained at the end of the last stretch, given the data (n x m)."""
+        z = self.modifiers.read(values)
+        first, found = _weighed(z, self.first), np.empty((len(z), len(self.first)))
+        share = 1 + (z * self.kept[-1]).sum(axis=1) if len(self.kept) else np.ones(len(z))
+        for a, error in enumerate(self.first_error):
+            found[:, a] = share**2 * _square(z, error)
+            if len(self.kept):
+                found[:, a] += _square(np.hstack([z, first[:, a : a + 1] * z, z]), self.last_error[a])
+        return np.sqrt(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What the days gained are learned from, beside the trial.
+
+    Parameters
+    ----------
+    orders
+        Orders until the end of each stretch (n x g).
+    forecast
+        Those that were forecast, whatever is sent, by models that had not seen the customer (n x g).
+    rate
+        Orders a day to be expected when each stretch ends, if nothing is sent (n x g); by such models, too.
+    """
+
+    orders: Floats
+    forecast: Floats
+    rate: Floats
+
+
+def learn_days(trial: Trial, told: Told, modifiers: Modifiers, days: Floats) -> DaysGained:
+    """Return the days gained that a trial teaches, stretch by stretch."""
+    z = modifiers.read(trial.values)
+    group, m, p = _groups(trial.columns, modifiers), len(trial.offers), z.shape[1]
+    sent, luck = _sent(trial)
+    moved = (p, 0, m * p) if luck is None else (p, 0, m * p, p)  # φ, nothing, δ, ψ
+    theta, covariance = _stage(z, sent, luck, None, told, 0, *_judged(moved, group, 0, float(days[-1])))
+    shared, own = theta[:p], theta[p : p + m * p].reshape(m, p)
+    first = shared[None, :] + own
+    s = _weighed(z, first)
+    kept, later, last = [], [], np.empty((m, 0, 0))
+    for k in range(1, len(days)):
+        moved = (p, p, m * p) if luck is None else (p, p, m * p, p)  # η, κ, ω, ψ
+        theta, error = _stage(z, sent, luck, s, told, k, *_judged(moved, group, 1, float(days[-1])))
+        kept.append(theta[p : 2 * p])
+        later.append(theta[:p][None, :] + theta[2 * p : 2 * p + m * p].reshape(m, p))
+        last = _blocks(error, m, p, 2 * p)
+    return DaysGained(
+        modifiers, first, np.array(kept).reshape(-1, p), np.array(later).reshape(-1, m, p), _summed(_blocks(covariance, m, p, p), p), last
+    )
+
+
+def rates(orders: Floats, days: Floats) -> Floats:
+    """Return the orders a day when each stretch ends: those of the stretch after it, of the last one its own (n x g)."""
+    each = orders / np.diff(days, prepend=0.0)
+    return np.maximum(np.hstack([each[:, 1:], each[:, -1:]]), _LEAST_RATE)
+
+
+def _sent(trial: Trial) -> tuple[Floats, Floats | None]:
+    """Return how much of each offer reached each row beyond what was to be expected (n x m), and how much luck of opening was in it (n)."""
+    if trial.opened is None:
+        return received(trial) - expected(trial), None
+    reached = (trial.arm[:, None] == np.arange(1, len(trial.offers) + 1)[None, :]) * trial.opened[:, None]
+    return reached - expected(trial), np.where(trial.arm > 0, trial.opened - trial.dose, 0.0)
+
+
+def _stage(
+    z: Floats, sent: Floats, luck: Floats | None, first: Floats | None, told: Told, k: int, groups: list[Ints], widest: Floats,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Return the coefficients of one stretch and their covariance; what was gained at first is taken off where it is given (n x m)."""
+    noise = np.sqrt(np.maximum(told.forecast[:, k], _LEAST_ORDERS))
+    left, size = told.orders[:, k] - told.forecast[:, k], told.rate[:, k] / noise
+    left = (left if first is None else left - (sent * first).sum(axis=1) * told.rate[:, k]) / noise
+    gram, moment = np.zeros((1, 1)), np.zeros(1)
+    for rows, x in _columns(z, sent, luck, first):
+        scaled = x * size[rows, None]
+        gram, moment = gram + scaled.T @ scaled, moment + scaled.T @ left[rows]
+    variance = float(np.mean(left**2))
+    return drawn_in(gram / variance, moment / variance, groups, widest)
+
+
+def _columns(z: Floats, sent: Floats, luck: Floats | None, first: Floats | None) -> Iterator[tuple[slice, Floats]]:
+    """Yield the columns of the regression, some rows at a time: of all offers, of what was gained at first, of each offer, of opening."""
+    for start in range(0, len(z), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        here, given = z[rows], sent[rows]
+        parts = [given.sum(axis=1)[:, None] * here]
+        if first is not None:
+            parts.append((given * first[rows]).sum(axis=1)[:, None] * here)
+        parts.append((given[:, :, None] * here[:, None, :]).reshape(len(here), -1))
+        if luck is not None:
+            parts.append(luck[rows, None] * here)
+        yield rows, np.hstack(parts)
+
+
+def _groups(columns: tuple[str, ...], modifiers: Modifiers) -> tuple[Ints, ...]:
+    """Return the places of the modifiers that are judged together: the one of ones, those of each attribute, and all numbers."""
+    told = [columns[at].rpartition("=")[0] for at in modifiers.columns.tolist()]
+    names = ["mean", *(f"={name}" if name else "number" for name in told)]
+    return tuple(np.array([place for place, name in enumerate(names) if name == one], np.int64) for one in dict.fromkeys(names))
+
+
+def _judged(moved: Sequence[int], group: tuple[Ints, ...], free: int, days: float) -> tuple[list[Ints], Floats]:
+    """Return the places of the coefficients of every role and group, and their largest deviation.
+
+    That is as many days as all stretches have, or a share of what was gained (role 1). An offer's own coefficients are judged together over
+    the offers. The mean of the role ``free`` is judged by nothing, so that what all offers do on average is not drawn in.
+    """
+    p, start, found, widest = sum(len(rows) for rows in group), 0, list[Ints](), list[float]()
+    for role, width in enumerate(moved):
+        for which, rows in enumerate(group if width else ()):
+            if (role, which) != (free, 0):
+                found.append(np.concatenate([start + at + rows for at in range(0, width, p)]))
+                widest.append(_SHARE if role == 1 else days)
+        start += width
+    return found, np.array(widest)
+
+
+def _blocks(covariance: Floats, m: int, p: int, shared: int) -> Floats:
+    """Return the covariance of the shared coefficients and each offer's own together (m x shared + p x shared + p)."""
+    places = [np.concatenate([np.arange(shared), shared + a * p + np.arange(p)]) for a in range(m)]
+    return np.stack([covariance[np.ix_(rows, rows)] for rows in places])
+
+
+def _summed(error: Floats, p: int) -> Floats:
+    """Return the covariance of the sum of two sets of coefficients from their joint one (m x p x p)."""
+    return np.asarray(error[:, :p, :p] + error[:, :p, p:] + error[:, p:, :p] + error[:, p:, p:])
+
+
+def _weighed(z: Floats, theta: Floats) -> Floats:
+    """Return z θ_a of each row and offer (n x m), summed row by row: a product of matrices would depend on how many rows there are."""
+    return np.stack([(z * each).sum(axis=1) for each in theta], axis=1)
+
+
+def _square(x: Floats, matrix: Floats) -> Floats:
+    """Return x' M x of each row (n), at least 0, summed row by row."""
+    total = np.zeros(len(x))
+    for place, row in enumerate(matrix):
+        total += x[:, place] * (x * row).sum(axis=1)
+    return np.maximum(total, 0.0)
+
+
+TYPES: Final[dict[str, type]] = {DaysGained.__name__: DaysGained}
+"""What a stored model of this file may be made of."""
