@@ -65,6 +65,8 @@ def test_a_shops_own_code_is_learned_and_asked(shop):
     fitted = json.loads(ok("fit", "--shop", shop, "--ask", "returned", "--models", "rate-28d,boosting-chance", "--json").out)
     assert "returned" in fitted["chosen"]
     assert any(choice["model"] == "rate-28d" for choice in fitted["choices"])
+    listed = {row["question"]: row for row in json.loads(ok("questions", "--shop", shop, "--json").out)["questions"]}
+    assert listed["returned"]["model"]
     forecast = json.loads(ok("predict", "--shop", shop, "--json").out)
     assert any(name.startswith("p_returned") for name in forecast["forecasts"][0])
     (shop / "extensions.py").write_text(code + "\n1 / 0\n", encoding="utf-8")

@@ -112,14 +112,14 @@ def _known(history: History, name: str, rows: Bools) -> Bools:
     return np.asarray(rows & ((values != MISSING) if column.dictionary is None else (values >= 0)))
 
 
-def judged(counts: Counts, history: History | None = None) -> tuple[Readiness, ...]:
+def judged(counts: Counts, history: History | None = None, table: Mapping[str, Answer] = ANSWERS) -> tuple[Readiness, ...]:
     """Return what each question that every fit asks needs and has, in a stated order; none can be answered where the first cannot.
 
-    With a history, those that are asked by name only follow.
+    With a history, those of the table that are asked by name only follow.
     """
     found = tuple(rule(counts) for rule in RULES.values())
     if history is not None:
-        found = (*found, *(_by_name(answer, history) for answer in ANSWERS.values() if not answer.usual))
+        found = (*found, *(_by_name(answer, history) for answer in table.values() if not answer.usual))
     first = found[0]
     if first.grade != "not possible":
         return found

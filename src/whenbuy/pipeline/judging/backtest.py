@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,12 +14,15 @@ import polars as pl
 from whenbuy.core.examples import Labels
 from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
+from whenbuy.core.learner import Learner
 from whenbuy.core.outlook import Outlook
 from whenbuy.evaluate.scores import Comparison, compare
 from whenbuy.features import Feature, Features
 from whenbuy.pipeline.judging.trial import WEEKS, Trial, headline
-from whenbuy.pipeline.learning.catalogue import floors
+from whenbuy.pipeline.learning.answers import ANSWERS, Answer
+from whenbuy.pipeline.learning.catalogue import floors, learners
 from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import HORIZONS, Say, fit, silent
 
 BUCKETS = 10
@@ -91,7 +96,7 @@ class Backtest:
         return pl.DataFrame(rows, ["horizon", "mean_probability", "share_bought", "n"], orient="row")
 
 
-def backtest(
+def backtest(  # noqa: PLR0913 - the settings of a fit among them
     history: History,
     as_of: int | str | None = None,
     *,
@@ -103,12 +108,14 @@ def backtest(
     closed: Sequence[date] = (),
     rounds: int = 500,
     ask: Collection[str] = (),
+    table: Mapping[str, Answer] = ANSWERS,
+    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = learners,
     say: Say = silent,
 ) -> Backtest:
     """Return the forecasts at the last ``weeks`` weekly cutoffs whose windows have closed by a moment (the log's end, by default).
 
-    The models learn once, from what was known at the first of these cutoffs; features are as of each cutoff. ``ask`` names the answers, as
-    for ``fit``.
+    The models learn once, from what was known at the first of these cutoffs; features are as of each cutoff. ``ask``,
+    ``table`` and ``candidates`` say what is learned, as for ``fit``.
 
     Raises
     ------
@@ -117,9 +124,20 @@ def backtest(
     """
     trial = Trial.of(history, as_of, weeks=weeks, horizon_days=max(horizons), seed=seed)
     known, first = trial.history, trial.cutoffs[0]
-    ours = fit(known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, ask=ask, say=say)
-    floor = fit(known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, ask=ask, candidates=floors)
+    ours = fit(
+        known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, ask=ask, table=table,
+        candidates=candidates, say=say,
+    )  # fmt: skip
+    floor = fit(
+        known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, ask=ask, candidates=floors,
+        table={name: answer if name in ANSWERS else replace(answer, candidates=partial(_floor, answer)) for name, answer in table.items()},
+    )  # fmt: skip
     say(f"scoring {len(trial.keys):,} forecasts at {len(trial.cutoffs)} cutoffs")
-    labels = trial.labels(ours)
+    labels = trial.labels(ours, table=table)
     answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)
     return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, trial, rounds, seed)
+
+
+def _floor(answer: Answer, grid: Grid) -> tuple[Learner[Any], ...]:
+    """Return the floor of an answer of a shop's own."""
+    return answer.candidates(grid)[:1]

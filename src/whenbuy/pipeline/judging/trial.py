@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.question import Question
 from whenbuy.evaluate.answers import measures_of
 from whenbuy.evaluate.measure import Measure
-from whenbuy.pipeline.learning.answers import ANSWERS
+from whenbuy.pipeline.learning.answers import ANSWERS, Answer
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.split import rolling_origin, spread
@@ -76,11 +76,11 @@ class Trial:
             keys = keys.take(np.flatnonzero(stays[keys.code]))
         return cls(known, tuple(cutoffs.tolist()), horizon_days, keys)
 
-    def labels(self, *forecasters: Forecaster) -> dict[str, Labels]:
+    def labels(self, *forecasters: Forecaster, table: Mapping[str, Answer] = ANSWERS) -> dict[str, Labels]:
         """Return what came true (n), by question: all that is asked of every one of these forecasters (see ``asked``)."""
         past, future = self.history.before(self.keys), self.history.within(self.keys, self.horizon_days)
         found = {}
-        for question in asked(self.horizon_days, *forecasters):
+        for question in asked(self.horizon_days, *forecasters, table=table):
             whole = question.horizon_days == self.horizon_days
             found[question.name] = question.label(past, future if whole else self.history.within(self.keys, question.horizon_days))
         return found
@@ -120,21 +120,21 @@ def only(history: History, users: Bools) -> History:
     return replace(history, log=log.take(np.flatnonzero(keep)))
 
 
-def asked(horizon_days: float, *forecasters: Forecaster) -> tuple[Question, ...]:
+def asked(horizon_days: float, *forecasters: Forecaster, table: Mapping[str, Answer] = ANSWERS) -> tuple[Question, ...]:
     """Return the questions by which forecasters are judged: the next purchase and the orders always, and what else all of them answer.
 
     An answer that looks over one window is judged over that window, where it is not longer than ``horizon_days`` and the same for all of
-    them; classes where all answer about the same ones.
+    them; classes where all answer about the same ones. ``table`` holds the answers there are.
     """
     first = forecasters[0]
     questions: list[Question] = [NextPurchase(horizon_days), OrderCount(horizon_days)]
     for name in first.answers:
         days = first.windows.get(name, horizon_days)
         alike = all(name in one.answers and one.windows.get(name, horizon_days) == days for one in forecasters)
-        if name in ("purchase", "orders") or name not in ANSWERS or not alike or days > horizon_days:
+        if name in ("purchase", "orders") or name not in table or not alike or days > horizon_days:
             continue
         if all(one.classes_of(name) == first.classes_of(name) for one in forecasters):
-            questions.append(ANSWERS[name].question(days, first.classes_of(name)))
+            questions.append(table[name].question(days, first.classes_of(name)))
     return tuple(questions)
 
 

@@ -13,6 +13,8 @@ from whenbuy.core.errors import UsageError
 from whenbuy.core.history import History
 from whenbuy.core.progress import part, stepwise
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.extending.contracts import check as check_extensions
+from whenbuy.pipeline.extending.extensions import extensions
 from whenbuy.pipeline.judging import backtest as backtesting
 from whenbuy.pipeline.judging.backtest import Backtest
 from whenbuy.pipeline.judging.cross_validation import cross_validate
@@ -65,9 +67,12 @@ def scored_shop(folder: Path | None, as_of: str | None, weeks: int, say: Say, *,
         settings, history = work.settings, work.history
         if by is not None:
             _require_segment(history, by)
+        own = extensions(shop.folder)
+        check_extensions(own, history)
         found = backtesting.backtest(
-            history, moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=further(settings),
-            seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, say=part(say, 0, _LEARNING),
+            history, moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=(*further(settings), *own.features),
+            seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, table=own.table, candidates=own.candidates,
+            say=part(say, 0, _LEARNING),
         )  # fmt: skip
         duels = shown(found.comparison, found.ours.horizons)
         table = score_table(found.comparison, [duel.name for duel in duels])

@@ -14,6 +14,7 @@ from whenbuy.core.errors import NotFoundError
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.checking.parts import Readiness
 from whenbuy.pipeline.checking.readiness import Counts, judged
+from whenbuy.pipeline.extending.extensions import extensions
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.learning.answers import ANSWERS, Answer
 from whenbuy.pipeline.learning.forecaster import Choice, Forecaster
@@ -38,8 +39,9 @@ def questions(folder: Path | None) -> Result:
         every = [_row(asked, None, None) for asked in ANSWERS.values()]
         return _result(every, "From inside a shop it is said which of them its data can answer.")
     history, forecaster = open_log(shop.log), _champion(shop)
-    found = {one.question: one for one in judged(Counts.of(history, shop.settings(RULES).shop.horizons), history)}
-    rows = [_row(asked, found[asked.name], forecaster) for asked in ANSWERS.values()]
+    table = extensions(shop.folder).table
+    found = {one.question: one for one in judged(Counts.of(history, shop.settings(RULES).shop.horizons), history, table)}
+    rows = [_row(asked, found[asked.name], forecaster) for asked in table.values()]
     able = sum(row["grade"] != "not possible" for row in rows)
     following = "" if forecaster is not None else f" Next: whenbuy {'fit' if able else 'check'}{at(folder)}"
     named = next(name for name, answer in ANSWERS.items() if not answer.usual)
