@@ -25,7 +25,7 @@ def body(number: int, batch: int, run: str) -> bytes:
     events = [
         {
             "event_id": f"{run}-{number}-{i}", "user_id": f"u{(number * batch + i) % 500}", "kind": "view", "time": at,
-            "item_id": f"i{i % 1000}", "category": "c1", "unit_price": "12.50", "channel": "web",
+            "item_id": f"i{(number * batch + i) // 500 % 1000}", "category": "c1", "unit_price": "12.50", "channel": "web",
         }
         for i in range(batch)
     ]  # fmt: skip

@@ -160,7 +160,7 @@ def events(run: str, batch: int, users: int = 200, path: str = "/v1/events") -> 
         rows = [
             {
                 "event_id": f"{run}-{number}-{i}", "user_id": f"u{(number * batch + i) % users}", "kind": "view", "time": at,
-                "item_id": f"i{i % 50}", "unit_price": "12.50",
+                "item_id": f"{run}-i{(number * batch + i) // users % 500}", "unit_price": "12.50",
             }
             for i in range(batch)
         ]  # fmt: skip

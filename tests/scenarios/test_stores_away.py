@@ -60,7 +60,7 @@ def line() -> Iterator[Line]:
 
 def rows(number: int) -> list[dict[str, Any]]:
     now = datetime.now(UTC).isoformat()
-    return [{"event_id": f"{number}-{i}", "user_id": USERS[i], "kind": "view", "time": now, "item_id": "i1"} for i in range(EACH)]
+    return [{"event_id": f"{number}-{i}", "user_id": USERS[i], "kind": "view", "time": now, "item_id": f"i{number}"} for i in range(EACH)]
 
 
 def send(client: httpx.Client, number: int, found: Found) -> bool:
