@@ -24,6 +24,11 @@ _PREFIX_LIMIT: Final = 1 << 22
 _BATCH: Final = 128
 """So many keys are read out at once, feature by feature."""
 
+_IN_ORDER: Final = 0
+_SILENT: Final = 1
+_LATE: Final = 2
+"""How the totals of a user are read: her events came in order; they did not, but all keys know the same; or neither."""
+
 _CHUNK: Final = 1 << 17
 """About so many rows of the log are read at once: they stay in the processor's cache."""
 
@@ -104,42 +109,49 @@ class Walk(NamedTuple):
 def sweep_rows(
     code: Code, time: Instants, kind: Ints, values: Ints, start: Ints, stop: Ints, at: Instants, place: Ints, out: Singles
 ) -> None:
-    """Fill the rows ``place`` of ``out``. Keys of one user stand together by rising stop; any other order is right too, only slower."""
+    """Fill the rows ``place`` of ``out``. Keys of one user stand together by rising stop; any other order is right too, only slower.
+
+    Events that became known in the order in which they happened are summed up once. So are late ones where all keys of a user know the same
+    of them, as on a path of silence: they are put in order first. Otherwise they enter and leave one by one.
+    """
     width, windows = code.width, len(code.windows)
     totals = np.zeros((_BATCH, (windows + 1) * width), np.int64)
     state, decays = np.zeros((_BATCH, len(code.empty)), np.int64), np.zeros((_BATCH, len(code.halflives)))
     prefix, leave, cursor = np.zeros(0, np.int64), np.zeros(windows, np.int64), np.zeros(3, np.int64)
     ask, slots = _asked(code, leave), len(code.empty)
     walk, batch, used, lo = Walk(prefix, prefix, leave, cursor, prefix), ZERO, ZERO, ZERO
+    sorted_time, known, base = time[:0].copy(), stop[:0].copy(), ZERO
     while lo < len(start):
-        hi = lo + 1
-        while hi < len(start) and start[hi] == start[lo] and stop[hi] >= stop[hi - 1]:
-            hi += 1
+        hi = _together(start, stop, lo)
         first, last = start[lo], stop[hi - 1]
         size = (last - first + 1) * width
-        ordered = size <= _PREFIX_LIMIT and _in_order(time, first, last)
-        leave[:] = first if ordered else 0
+        way = _way(time, stop, lo, hi, first, size)
+        leave[:] = first if way == _IN_ORDER else 0
         cursor[:] = 0
-        if ordered:
-            if size > len(prefix):
-                prefix = np.zeros(min(2 * size, _PREFIX_LIMIT), np.int64)
+        if way != _LATE and size > len(prefix):
+            prefix = np.zeros(min(2 * size, _PREFIX_LIMIT), np.int64)
+        if way == _IN_ORDER:
             _fill_prefix(code, kind, values, first, last, prefix)
+        elif way == _SILENT:
+            when = np.argsort(time[first:last], kind="mergesort")
+            sorted_time, base, known = time[first:last][when], lo, stop[lo:hi] - first
+            _fill_prefix(code, kind[first:last][when], _columns_of(values, first, when), 0, len(when), prefix)
         else:
             order = first + np.argsort(time[first:last], kind="mergesort")
             walk = Walk(order, _rank(order, first), leave, cursor, np.empty(len(order), np.int64))
         seen = first
         while lo < hi:
             n = min(hi - lo, _BATCH - used)
-            if ordered:
+            if way == _IN_ORDER:
                 _read_prefix(ask, time, prefix, first, stop, at, place, lo, lo + n, out, totals, used)
+            elif way == _SILENT:
+                mine = lo - base
+                _read_prefix(ask, sorted_time, prefix, 0, known, at[base:hi], place[base:hi], mine, mine + n, out, totals, used)
             else:
                 _late_totals(code, time, kind, values, walk, first, stop, at, lo, lo + n, totals, used)
                 read_plain(code, totals, used, place, lo, lo + n, out)
             if slots:
-                if seen == first:
-                    _copy(code.empty, state[used])
-                    decays[used] = 0.0
-                fold(code, kind, time, values, seen, stop, lo, lo + n, state, decays, used)
+                _fold_on(code, kind, time, values, first, seen, stop, lo, lo + n, state, decays, used)
             seen = stop[lo + n - 1]
             lo, used = lo + n, used + n
             if used == _BATCH:
@@ -149,6 +161,48 @@ def sweep_rows(
                 _copy(decays[-1], decays[0])
                 batch, used = lo, ZERO
     read_rest(code, totals, state, decays, at, place, batch, lo, out)
+
+
+@kernel
+def _together(start: Ints, stop: Ints, lo: int) -> int:
+    """Return the end of the keys of one user from here on that know more and more."""
+    hi = lo + 1
+    while hi < len(start) and start[hi] == start[lo] and stop[hi] >= stop[hi - 1]:
+        hi += 1
+    return hi
+
+
+@kernel
+def _way(time: Instants, stop: Ints, lo: int, hi: int, first: int, size: int) -> int:
+    """Return how the totals of some keys of a user are read."""
+    last = stop[hi - 1]
+    if size > _PREFIX_LIMIT:
+        return _LATE
+    if _in_order(time, first, last):
+        return _IN_ORDER
+    return _SILENT if last - first <= HEAVY and stop[lo] == last else _LATE
+
+
+@kernel
+def _fold_on(
+    code: Code, kind: Ints, time: Instants, values: Ints, first: int, seen: int, stop: Ints, lo: int, hi: int, state: Ints,
+    decays: Floats, row: int,
+) -> None:  # fmt: skip
+    """Carry the state of a user on over some of her keys, from nothing at the first of them."""
+    if seen == first:
+        _copy(code.empty, state[row])
+        decays[row] = 0.0
+    fold(code, kind, time, values, seen, stop, lo, hi, state, decays, row)
+
+
+@kernel
+def _columns_of(values: Ints, first: int, when: Ints) -> Ints:
+    """Return the columns of some events of a user, in another order."""
+    found = np.empty((values.shape[0], len(when)), values.dtype)
+    for column in range(values.shape[0]):
+        for i in range(len(when)):
+            found[column, i] = values[column, first + when[i]]
+    return found
 
 
 @kernel

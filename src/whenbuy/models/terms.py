@@ -156,7 +156,10 @@ class Terms:
 
 def _known(table: Table, name: str, default: float = 0.0) -> Floats:
     """Return a feature with what is unknown, or not in the table at all, replaced (n)."""
-    return np.nan_to_num(table.column(name), nan=default) if name in table.names else np.full(len(table), default)
+    if name not in table.names:
+        return np.full(len(table), default)
+    value = table.column(name)
+    return np.where(np.isnan(value), value.dtype.type(default), value)
 
 
 def _typical(values: Floats) -> float:
