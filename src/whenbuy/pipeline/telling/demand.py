@@ -33,7 +33,7 @@ def section(found: Outcome) -> dict[str, Any]:
     return {
         "measure": told.measure, "entity": told.keys.entity, "days": told.horizon_days, "series": len(told),
         "fans": [
-            {"name": Name.of(one), "svg": drawn(fans(_retitled(told.of(one), f"{told.measure} per {step}"), Name.of(one).short, 520))}
+            {"name": Name.of(one), "svg": drawn(fans(_retitled(told.of(one), f"{told.measure} per {step}"), Name.of(one).short, 340))}
             for one in totals[name].head(_DRAWN).to_list()
         ],
         "rows": [_row(row, name, grown.get(row[name])) for row in totals.iter_rows(named=True)],
