@@ -20,7 +20,7 @@ from whenbuy.evaluate.scores import Comparison, compare
 from whenbuy.features import Feature, Features
 from whenbuy.pipeline.judging.trial import WEEKS, Trial, headline
 from whenbuy.pipeline.learning.answers import ANSWERS, Answer
-from whenbuy.pipeline.learning.catalogue import floors, learners
+from whenbuy.pipeline.learning.catalogue import floors
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import HORIZONS, Say, fit, silent
@@ -109,13 +109,13 @@ def backtest(  # noqa: PLR0913 - the settings of a fit among them
     rounds: int = 500,
     ask: Collection[str] = (),
     table: Mapping[str, Answer] = ANSWERS,
-    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = learners,
+    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] | None = None,
     say: Say = silent,
 ) -> Backtest:
     """Return the forecasts at the last ``weeks`` weekly cutoffs whose windows have closed by a moment (the log's end, by default).
 
     The models learn once, from what was known at the first of these cutoffs; features are as of each cutoff. ``ask``,
-    ``table`` and ``candidates`` say what is learned, as for ``fit``.
+    ``table`` and ``candidates`` say what is learned, as for ``fit`` and by default its own.
 
     Raises
     ------
@@ -124,9 +124,10 @@ def backtest(  # noqa: PLR0913 - the settings of a fit among them
     """
     trial = Trial.of(history, as_of, weeks=weeks, horizon_days=max(horizons), seed=seed)
     known, first = trial.history, trial.cutoffs[0]
+    tried: dict[str, Any] = {} if candidates is None else {"candidates": candidates}
     ours = fit(
         known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, ask=ask, table=table,
-        candidates=candidates, say=say,
+        say=say, **tried,
     )  # fmt: skip
     floor = fit(
         known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, ask=ask, candidates=floors,

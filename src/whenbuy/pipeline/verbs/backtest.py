@@ -71,8 +71,8 @@ def scored_shop(folder: Path | None, as_of: str | None, weeks: int, say: Say, *,
         check_extensions(own, history)
         found = backtesting.backtest(
             history, moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=(*further(settings), *own.features),
-            seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, table=own.table, candidates=own.candidates,
-            say=part(say, 0, _LEARNING),
+            seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, table=own.table,
+            candidates=own.candidates if own.learners else None, say=part(say, 0, _LEARNING),
         )  # fmt: skip
         duels = shown(found.comparison, found.ours.horizons)
         table = score_table(found.comparison, [duel.name for duel in duels])
