@@ -10,18 +10,16 @@ import numpy as np
 import polars as pl
 
 from whenbuy.core.arrays import DAY, Bools, Floats, Ints, Singles
-from whenbuy.core.effect import EXPOSURE, CurveEffect, Effect, Exposure
+from whenbuy.core.effect import EXPOSURE, CurveEffect, Exposure
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import TimeToEvent, instants
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
-from whenbuy.core.learner import Learner
 from whenbuy.features import Features, default_features
 from whenbuy.features.encode import NAMES, Encode, FittedEncoding, Names
 from whenbuy.models.effect.checks import Check, balance, placebo
 from whenbuy.models.effect.curve import CurveUplift, CurveUpliftModel, orders_label
-from whenbuy.models.effect.learned import UpliftModel
 from whenbuy.models.effect.propensity import Overlap, deciding, propensities
 from whenbuy.models.effect.trial import Trial
 from whenbuy.models.trees.arrays import Trees
@@ -195,18 +193,6 @@ def fit_effects(
         notes.append(f"Rounds are {gap:g} days apart, the curves reach over {days[-1]:g}: what is sent in the next round is in them.")
     last = {offer: int(found.keys.cutoff[found.arm == k + 1].max()) for k, offer in enumerate(found.offers)}
     return OfferEffects(spec, encoding, model, reach, last, tuple(checks), tuple(notes), len(trial))
-
-
-def effect_on(history: History, effects: OfferEffects, learner: Learner[Effect], decisions: pl.DataFrame | None = None) -> UpliftModel:
-    """Return what another learner makes of the same decisions, for one number instead of the curve."""
-    until = effects.model.known_until
-    found = exposures(history, decisions, until)
-    question = getattr(learner, "outcome", "orders")
-    days = float(getattr(learner, "horizon_days", effects.model.days[-1]))
-    train, _ = _labelled(history, effects.features, found, (days,))
-    train = replace(train, labels={question: train.label(orders_label(days))})
-    sent = _exposure(train, found, _folds(found.keys.code, 0))
-    return learner.fit(replace(train, blocks={**train.blocks, EXPOSURE: sent}))  # type: ignore[return-value]
 
 
 def running(history: History, as_of: int | str | None = None, days: float = 28.0) -> pl.DataFrame:
