@@ -16,6 +16,7 @@ from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline.judging import backtest
 from whenbuy.pipeline.learning import learn
+from whenbuy.pipeline.learning.catalogue import learners
 
 
 def candidates(answer: str, grid: Any) -> tuple[Any, ...]:
@@ -29,10 +30,10 @@ def candidates(answer: str, grid: Any) -> tuple[Any, ...]:
 @contextmanager
 def quick() -> Iterator[None]:
     """Learning takes a second."""
-    real: Callable[..., Any] = learn.fit
+    real: Callable[..., Any] = learn.learned
     with pytest.MonkeyPatch.context() as patch:
         for place in (learn, backtest):
-            patch.setattr(place, "fit", lambda *arguments, **options: real(*arguments, **{"candidates": candidates, **options}))
+            patch.setattr(place, "learned", lambda made, of, **options: real(made, candidates if of is learners else of, **options))
         yield
 
 

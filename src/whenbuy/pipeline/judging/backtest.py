@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from functools import partial
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,16 +12,15 @@ import polars as pl
 from whenbuy.core.examples import Labels
 from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
-from whenbuy.core.learner import Learner
 from whenbuy.core.outlook import Outlook
 from whenbuy.evaluate.scores import Comparison, compare
 from whenbuy.features import Feature, Features
 from whenbuy.pipeline.judging.trial import WEEKS, Trial, headline
 from whenbuy.pipeline.learning.answers import ANSWERS, Answer
-from whenbuy.pipeline.learning.catalogue import floors
+from whenbuy.pipeline.learning.catalogue import learners
 from whenbuy.pipeline.learning.forecaster import Forecaster
-from whenbuy.pipeline.learning.grid import Grid
-from whenbuy.pipeline.learning.learn import HORIZONS, Say, fit, silent
+from whenbuy.pipeline.learning.learn import HORIZONS, Candidates, Say, learned, silent
+from whenbuy.pipeline.learning.plan import plan
 
 BUCKETS = 10
 """How many groups of equal size a calibration has."""
@@ -109,7 +106,7 @@ def backtest(  # noqa: PLR0913 - the settings of a fit among them
     rounds: int = 500,
     ask: Collection[str] = (),
     table: Mapping[str, Answer] = ANSWERS,
-    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] | None = None,
+    candidates: Candidates = learners,
     say: Say = silent,
 ) -> Backtest:
     """Return the forecasts at the last ``weeks`` weekly cutoffs whose windows have closed by a moment (the log's end, by default).
@@ -124,21 +121,10 @@ def backtest(  # noqa: PLR0913 - the settings of a fit among them
     """
     trial = Trial.of(history, as_of, weeks=weeks, horizon_days=max(horizons), seed=seed)
     known, first = trial.history, trial.cutoffs[0]
-    tried: dict[str, Any] = {} if candidates is None else {"candidates": candidates}
-    ours = fit(
-        known, first, horizons=horizons, features=features, further=further, seed=seed, closed=closed, ask=ask, table=table,
-        say=say, **tried,
-    )  # fmt: skip
-    floor = fit(
-        known, first, horizons=horizons, features=ours.features, seed=seed, closed=closed, ask=ask, candidates=floors,
-        table={name: answer if name in ANSWERS else replace(answer, candidates=partial(_floor, answer)) for name, answer in table.items()},
-    )  # fmt: skip
+    made = plan(known, first, horizons, features, further, seed, (), ask, table)
+    ours, floor = learned(made, candidates, closed=closed, floor=True, say=say)
     say(f"scoring {len(trial.keys):,} forecasts at {len(trial.cutoffs)} cutoffs")
     labels = trial.labels(ours, table=table)
     answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)
     return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, trial, rounds, seed)
 
-
-def _floor(answer: Answer, grid: Grid) -> tuple[Learner[Any], ...]:
-    """Return the floor of an answer of a shop's own."""
-    return answer.candidates(grid)[:1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -43,6 +43,8 @@ HORIZONS = (7.0, 14.0, 28.0)
 BUDGET_S = 1800.0
 """CPU seconds after which no further candidate is tried, unless the shop says otherwise."""
 Say = Callable[[str], None]
+Candidates = Callable[[str, Grid], tuple[Learner[Any], ...]]
+"""The candidates of an answer, the floor first."""
 
 
 def silent(text: str) -> None:
@@ -60,7 +62,7 @@ def fit(  # noqa: PLR0913 - the settings of one fit
     seed: int = 0,
     closed: Sequence[date] = (),
     classes: Sequence[str] = (),
-    candidates: Callable[[str, Grid], tuple[Learner[Any], ...]] = catalogue.learners,
+    candidates: Candidates = catalogue.learners,
     budget_s: float = BUDGET_S,
     ask: Collection[str] | str = (),
     table: Mapping[str, Answer] = ANSWERS,
@@ -85,46 +87,79 @@ def fit(  # noqa: PLR0913 - the settings of one fit
         When an answer is asked for that is not in the table.
     """
     asked = (ask,) if isinstance(ask, str) else tuple(ask)
-    made = plan(history, as_of, tuple(float(days) for days in sorted(horizons)), features, further, seed, tuple(classes), asked, table)
-    budget, found = Budget.of(budget_s), dict[str, Chosen]()
-    models, prior = dict[str, Model[Any]](), AttributePrior({})
+    made = plan(history, as_of, horizons, features, further, seed, tuple(classes), asked, table)
+    return learned(made, candidates, closed=closed, budget_s=budget_s, say=say)[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Course:
+    """Candidates by answer, and what came of them."""
+
+    tries: Mapping[str, tuple[Learner[Any], ...]]
+    found: dict[str, Chosen] = field(default_factory=dict)
+    models: dict[str, Model[Any]] = field(default_factory=dict)
+
+
+def learned(
+    made: Plan, candidates: Candidates, *, closed: Sequence[date] = (), budget_s: float = BUDGET_S, floor: bool = False, say: Say = silent
+) -> tuple[Forecaster, ...]:
+    """Return what a plan's examples teach, and with ``floor`` also what they teach the floors alone: the examples are made once.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When no model of purchase could learn.
+    """
+    budget, prior = Budget.of(budget_s), AttributePrior({})
     tries = {answer: _tries(made, answer, candidates) for answer in made.answers}
     same = tuple(answer for answer in made.answers if is_purchase(answer, made.history.log))
     made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed))
-    say = stepwise(say, pace(made.groups, tries))
+    courses = [_Course(tries), *([_Course({answer: listed[:1] for answer, listed in tries.items()})] if floor else [])]
+    says = stepwise(say, pace(made.groups, tries)), silent
     alike: tuple[str, ...] = ()
     for answers in made.groups:
         if alike != made.alike(answers):
             alike = made.alike(answers)
-            (train, valid), told = made.parts(alike), Told.of(tries[answer] for answer in alike)
-        say(f"learning from {len(train):,} examples, choosing on {len(valid):,}: {', '.join(answers)}")
-        for answer in answers:
-            found[answer] = choose(
-                answer, tries[answer], train, valid, _judge(answer, valid, made), budget=budget, told=told,
-                in_sample=made.split.shares is not None, seed=seed, say=say,
-            )  # fmt: skip
-        if found["purchase"].learner is None:
-            reasons = "; ".join(f"{choice.model}: {choice.note}" for choice in found["purchase"].choices)
-            raise NotEnoughDataError(
-                f"No model of purchase could learn. {reasons}", "", "Give a longer log, or check which events are purchases."
-            )
+            (train, valid), told = made.parts(alike), Told.of(course.tries[answer] for course in courses for answer in alike)
+        says[0](f"learning from {len(train):,} examples, choosing on {len(valid):,}: {', '.join(answers)}")
+        for course, each in zip(courses, says, strict=False):
+            for answer in answers:
+                course.found[answer] = choose(
+                    answer, course.tries[answer], train, valid, _judge(answer, valid, made), budget=budget, told=told,
+                    in_sample=made.split.shares is not None, seed=made.seed, say=each,
+                )  # fmt: skip
+            _require_purchase(course.found["purchase"])
         seen_until = max(int(label.end.max()) for label in valid.labels.values())
         if alike[-1] in answers:
             del train, valid, told
         everything = made.everything(answers)
-        say(f"learning what won again, from {len(everything):,} examples")
+        says[0](f"learning what won again, from {len(everything):,} examples")
         prior = newcomers(made.history, everything) if "purchase" in answers else prior
-        for answer in answers:
-            if (learner := found[answer].learner) is not None:
-                models[answer] = _corrected(learner.fit(everything), found[answer], seen_until)
-    notes = (*made.notes, *(note for one in found.values() for note in one.notes))
-    choices = tuple(choice for one in found.values() for choice in one.choices)
+        for course in courses:
+            for answer in answers:
+                if (learner := course.found[answer].learner) is not None:
+                    course.models[answer] = _corrected(learner.fit(everything), course.found[answer], seen_until)
     shut = tuple(sorted((day - date(1970, 1, 1)).days for day in closed))
-    learners = {answer: one.learner for answer, one in found.items() if one.learner is not None}
-    live = {answer: model for answer, model in models.items() if not made.table[answer].batch}
+    return tuple(_forecaster(made, course, shut, prior, same) for course in courses)
+
+
+def _require_purchase(found: Chosen) -> None:
+    if found.learner is None:
+        reasons = "; ".join(f"{choice.model}: {choice.note}" for choice in found.choices)
+        raise NotEnoughDataError(
+            f"No model of purchase could learn. {reasons}", "", "Give a longer log, or check which events are purchases."
+        )
+
+
+def _forecaster(made: Plan, course: _Course, shut: tuple[int, ...], prior: AttributePrior, same: tuple[str, ...]) -> Forecaster:
+    """Return what answers, of what was learned."""
+    notes = (*made.notes, *(note for one in course.found.values() for note in one.notes))
+    choices = tuple(choice for one in course.found.values() for choice in one.choices)
+    learners = {answer: one.learner for answer, one in course.found.items() if one.learner is not None}
+    live = {answer: model for answer, model in course.models.items() if not made.table[answer].batch}
     return Forecaster(
         made.features, made.horizons, live, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes, prior,
-        {answer: model for answer, model in models.items() if answer not in live}, made.further_blocks, made.named, same,
+        {answer: model for answer, model in course.models.items() if answer not in live}, made.further_blocks, made.named, same,
     )  # fmt: skip
 
 
@@ -174,7 +209,7 @@ def is_purchase(answer: str, log: EventLog) -> bool:
     return answer == "activity" and not any(log.count(kind) for kind in ACTS if kind != "purchase")
 
 
-def _tries(made: Plan, answer: str, candidates: Callable[[str, Grid], tuple[Learner[Any], ...]]) -> tuple[Learner[Any], ...]:
+def _tries(made: Plan, answer: str, candidates: Candidates) -> tuple[Learner[Any], ...]:
     """Return the candidates that are tried; none where another answer says the same. Those of the table stand in for a shop's own."""
     if is_purchase(answer, made.history.log):
         return ()

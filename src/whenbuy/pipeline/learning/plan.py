@@ -222,7 +222,7 @@ class Plan:
 def plan(
     history: History,
     as_of: int | str | None,
-    horizons: tuple[float, ...],
+    horizons: Sequence[float],
     features: Features | None,
     further: Sequence[Feature],
     seed: int,
@@ -230,7 +230,7 @@ def plan(
     ask: Collection[str] = (),
     table: Mapping[str, Answer] = ANSWERS,
 ) -> Plan:
-    """Return the plan of a fit as of a moment (the end of the history, by default).
+    """Return the plan of a fit as of a moment (the end of the history, by default); ``fit`` says what the settings are.
 
     Of what is asked for, what the history cannot teach is left out; a note says why, unless every fit asks for it.
 
@@ -239,7 +239,7 @@ def plan(
     NotEnoughDataError
         When nobody bought before it, or the log is too short for a single step.
     """
-    clock = history.clock
+    clock, horizons = history.clock, tuple(float(days) for days in sorted(horizons))
     moment = history.end if as_of is None else min(clock.instant(as_of), history.end)
     end = int(clock.midnight_before(np.array([moment], np.int64))[0])
     known = history.cut(end)

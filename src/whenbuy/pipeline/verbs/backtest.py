@@ -22,6 +22,7 @@ from whenbuy.pipeline.judging.error_analysis import ErrorAnalysis, error_analysi
 from whenbuy.pipeline.judging.trial import Learn
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.learning import learn
+from whenbuy.pipeline.learning.catalogue import learners
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.telling import screen
 from whenbuy.pipeline.telling.evidence import Evidence
@@ -72,7 +73,7 @@ def scored_shop(folder: Path | None, as_of: str | None, weeks: int, say: Say, *,
         found = backtesting.backtest(
             history, moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=(*further(settings), *own.features),
             seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, table=own.table,
-            candidates=own.candidates if own.learners else None, say=part(say, 0, _LEARNING),
+            candidates=own.candidates if own.learners else learners, say=part(say, 0, _LEARNING),
         )  # fmt: skip
         duels = shown(found.comparison, found.ours.horizons)
         table = score_table(found.comparison, [duel.name for duel in duels])

@@ -18,13 +18,13 @@ from whenbuy.pipeline.judging import backtest as module
 from whenbuy.pipeline.judging.backtest import backtest
 from whenbuy.pipeline.judging.error_analysis import error_analysis
 from whenbuy.pipeline.learning.build import people_at
-from whenbuy.pipeline.learning.learn import fit
+from whenbuy.pipeline.learning.learn import fit, learned
 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
     """The candidates are few here: the catalogue is the contracts' affair. The floor's learners are its own."""
-    monkeypatch.setattr(module, "fit", lambda *args, **options: fit(*args, **{"candidates": candidates, **options}))
+    monkeypatch.setattr(module, "learned", lambda made, _, **options: learned(made, candidates, **options))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_every_cutoff_stands_in_a_row_of_its_own_beside_the_floor(history):
 
 
 def test_every_answer_is_scored_at_every_cutoff(history, monkeypatch):
-    monkeypatch.setattr(module, "fit", lambda *args, **options: fit(*args, **{**options, "candidates": everything}))
+    monkeypatch.setattr(module, "learned", lambda made, _, **options: learned(made, everything, **options))
     found = run(history, weeks=2)
     assert set(found.labels) == {"purchase", "orders", "amount", "spend", "classes"}
     table = found.by_cutoff()

@@ -9,14 +9,14 @@ from tests.unit.pipeline.quick import HORIZONS, candidates, shop
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.pipeline.judging import backtest as backtesting
 from whenbuy.pipeline.judging.backtest import Backtest, backtest
-from whenbuy.pipeline.learning.learn import fit
+from whenbuy.pipeline.learning.learn import learned
 from whenbuy.pipeline.telling.evidence import COLUMNS, Evidence, answer_of, lacking
 
 
 @pytest.fixture(scope="module")
 def found() -> Backtest:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backtesting, "fit", lambda *a, **o: fit(*a, **{**o, "candidates": o.get("candidates", candidates)}))
+        patch.setattr(backtesting, "learned", lambda made, _, **options: learned(made, candidates, **options))
         return backtest(shop(), weeks=3, horizons=HORIZONS, rounds=50)
 
 
