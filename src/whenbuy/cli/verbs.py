@@ -7,7 +7,7 @@ import click
 from whenbuy.cli.answering import churn, queue
 from whenbuy.cli.data import check, demo, init
 from whenbuy.cli.deciding import audience, plan, result, win_back
-from whenbuy.cli.demand import forecast
+from whenbuy.cli.demand import assortment, forecast, prices, trends
 from whenbuy.cli.ingest import ingest
 from whenbuy.cli.judging import backtest, learning_curve, stress
 from whenbuy.cli.keys import keys
@@ -54,7 +54,7 @@ def whenbuy() -> None:
 whenbuy.under("Begin", demo, init, check, quarantine)
 whenbuy.under("Learn and ask", fit, predict, explain, segment, paths, churn, reviews, report, questions)
 whenbuy.under("Act", recommend, plan, win_back, audience, queue, result)
-whenbuy.under("Stock", forecast, stock)
+whenbuy.under("Stock", forecast, trends, prices, assortment, stock)
 whenbuy.under("Judge", backtest, stress, learning_curve)
 whenbuy.under("Run it live", ingest, serve, keys)
 whenbuy.under("Look after", models, runs, doctor, completion)

@@ -4,17 +4,20 @@ Split conformal on quantiles, each tail on its own (Romano, Patterson & Candès 
 the error of a quantile measured in units of the expected amount, as in the scaled version of Sesia & Candès 2020. Were future customers
 drawn like those of the calibration weeks, at most a share l of the amounts would lie above the quantile 1 - l, and as many below the
 quantile l. Weeks drift and a customer comes again in several of them, so the coverage is measured on ripe cutoffs as well.
+
+What is known of a customer after one order says less than what is known after ten, so the quantiles are shifted apart by the number of
+orders known (Mondrian conformal prediction: Vovk, Gammerman & Shafer 2005, section 4.5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import Floats
+from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import Amount
@@ -24,6 +27,10 @@ from whenbuy.models.ladder import without_crossings
 _LEAST: Final = 0.01
 """An expected amount below this share of the mean one counts as that: errors in units of next to nothing say nothing."""
 _ROUNDING: Final = 1e-9
+_APART: Final = (1, 2, 3, 6)
+"""Orders known from which on the next group of customers begins."""
+_ENOUGH: Final = 200
+"""Amounts that came, from which on a group is shifted by its own errors; a smaller one is shifted like everybody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,14 +45,24 @@ class Adjustment:
         What is added to each, in units of the expected amount (q). The median is a forecast of its own and stays.
     least
         The smallest such unit.
+    apart
+        The same by the number of orders known (g x q); no rows where everybody is shifted alike.
     """
 
     levels: Floats
     shift: Floats
     least: float
+    apart: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
-    def apply(self, answer: Amount) -> Amount:
+    def apply(self, answer: Amount, orders: Floats | None = None) -> Amount:
         """Return the amounts with their quantiles shifted; none falls below 0 that did not, and none crosses another.
+
+        Parameters
+        ----------
+        answer
+            The forecast (n).
+        orders
+            How many orders are known of each (n); without it everybody is shifted alike.
 
         Raises
         ------
@@ -53,7 +70,8 @@ class Adjustment:
             When the forecast holds other levels.
         """
         _require_levels(answer, self.levels)
-        moved = answer.quantiles + self.shift * np.maximum(answer.mean, self.least)[:, None]
+        shift = self.shift if orders is None or not len(self.apart) else self.apart[_group(orders)]
+        moved = answer.quantiles + shift * np.maximum(answer.mean, self.least)[:, None]
         moved = np.maximum(moved, np.minimum(answer.quantiles, 0.0))
         return replace(answer, quantiles=without_crossings(self.levels, moved))
 
@@ -97,10 +115,17 @@ class ConformalModel:
             When a cutoff lies before ``known_until`` and ``in_sample`` was not said.
         """
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
-        return self.adjustment.apply(self.model.predict(examples, in_sample=in_sample))
+        return self.adjustment.apply(self.model.predict(examples, in_sample=in_sample), orders_known(examples))
 
 
-def conformal(forecast: Amount, labels: Labels) -> Adjustment:
+def orders_known(examples: Examples) -> Floats:
+    """Return how many orders are known of each key (n), 0 where none is or the table does not say."""
+    if "frequency" not in examples.table.names:
+        return np.zeros(len(examples))
+    return np.nan_to_num(examples.table.column("frequency") + 1.0)
+
+
+def conformal(forecast: Amount, labels: Labels, orders: Floats | None = None) -> Adjustment:
     """Return the adjustment that makes the quantiles of a forecast hold on these rows.
 
     Only rows whose amount was observed count. A level so far out that so few rows cannot speak of it (fewer than 1 / (1 - level) of them,
@@ -112,6 +137,8 @@ def conformal(forecast: Amount, labels: Labels) -> Adjustment:
         Told by a model that had not seen these labels.
     labels
         What came true.
+    orders
+        How many orders were known of each key (n): where it is given, each group of customers is shifted by its own errors.
 
     Raises
     ------
@@ -128,8 +155,21 @@ def conformal(forecast: Amount, labels: Labels) -> Adjustment:
     mean = np.maximum(forecast.mean[rows], 0.0)
     least = _LEAST * float(mean.mean()) or 1.0
     errors = (labels.value[rows][:, None] - forecast.quantiles[rows]) / np.maximum(mean, least)[:, None]
-    shift = np.array([_shift(error, float(level)) for error, level in zip(errors.T, forecast.levels, strict=True)])
-    return Adjustment(forecast.levels, shift, least)
+    shift = _shifts(errors, forecast.levels)
+    if orders is None:
+        return Adjustment(forecast.levels, shift, least)
+    groups = [errors[_group(orders[rows]) == group] for group in range(len(_APART) + 1)]
+    apart = np.stack([_shifts(own, forecast.levels) if len(own) >= _ENOUGH else shift for own in groups])
+    return Adjustment(forecast.levels, shift, least, apart)
+
+
+def _group(orders: Floats) -> Ints:
+    return np.searchsorted(_APART, orders, side="right")
+
+
+def _shifts(errors: Floats, levels: Floats) -> Floats:
+    """Return by how much each quantile is shifted (q) for some errors (n x q)."""
+    return np.array([_shift(error, float(level)) for error, level in zip(errors.T, levels, strict=True)])
 
 
 def _shift(error: Floats, level: float) -> float:

@@ -24,6 +24,8 @@ SEASONAL: Final = "the price moves only with the season"
 VAGUE: Final = "the interval is too wide"
 _YEAR: Final = 365.25
 _LONG_DAYS: Final = 500
+_SILENT: Final = 5.0
+"""A category whose own answer has a larger standard error says nothing, and would only disturb what all say together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,11 +129,15 @@ class PriceResponse:
         """Return the answer of each category, or why there is none."""
         k = len(told.categories)
         refused = [self._refusal(told, row) for row in range(k)]
-        rows = [row for row in range(k) if not refused[row]]
+        alone = {row: self._one(told, row) for row in range(k) if not refused[row]}
+        for row, (_, influence) in alone.items():
+            if not (influence**2).sum() < _SILENT**2:  # where months go by without a sale nothing holds the regression: it may be no number
+                refused[row] = VAGUE
+        rows = [row for row in alone if not refused[row]]
         own, error = np.full(k, np.nan), np.full(k, np.nan)
         answer, low, high = (np.full(k, np.nan) for _ in range(3))
         if rows:
-            found = [self._one(told, row) for row in rows]
+            found = [alone[row] for row in rows]
             own[rows] = [each for each, _ in found]
             influence = np.stack([each for _, each in found])
             clusters = influence.shape[1]
@@ -171,7 +177,7 @@ class PriceResponse:
         inverse = np.linalg.pinv(information)
         influence = (inverse @ summed.T)[0]
         mean = np.exp(design @ beta)
-        dispersion = max(float(((told.units[row] - mean) ** 2 / mean).sum() / max(len(mean) - design.shape[1], 1)), 1.0)
+        dispersion = max(float(((told.units[row] - mean) ** 2 / np.maximum(mean, 1e-12)).sum() / max(len(mean) - design.shape[1], 1)), 1.0)
         wider = dispersion * inverse[0, 0] / max(float((influence**2).sum()), 1e-300)
         return float(beta[0]), np.asarray(influence * np.sqrt(max(wider, 1.0)))
 

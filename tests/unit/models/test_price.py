@@ -37,6 +37,17 @@ def test_true_answers_lie_in_their_intervals():
     assert np.mean(hits) >= 0.9
 
 
+def test_a_category_that_says_nothing_takes_no_answer_from_the_others():
+    told = shop(1)
+    units, price = told.units.copy(), told.log_price.copy()
+    units[2, 100:], price[2, :100] = 0.0, 0.0  # its price moves in the months without a sale alone: nothing holds the regression there
+    found = PriceResponse().fit(PriceHistory(told.categories, units, price, told.promotions, told.day))
+    assert found.refused == ("", "", VAGUE)
+    assert np.isnan(found.elasticity[2])
+    for row in range(2):
+        assert found.low[row] <= -1.5 <= found.high[row]
+
+
 def test_a_category_with_few_sales_leans_on_the_others():
     told = shop(1, (-1.5, -1.5, -1.5))
     units = told.units.copy()

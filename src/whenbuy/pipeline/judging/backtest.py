@@ -127,4 +127,3 @@ def backtest(  # noqa: PLR0913 - the settings of a fit among them
     labels = trial.labels(ours, table=table)
     answers = ours.answer(known, trial.keys), floor.answer(known, trial.keys)
     return Backtest(*answers, labels, compare(*answers, labels, rounds=rounds, seed=seed), ours, trial, rounds, seed)
-

@@ -19,20 +19,10 @@ from whenbuy.models.calibrate import CalibratedModel, Correction
 from whenbuy.models.conformal import ConformalModel
 from whenbuy.pipeline.learning import catalogue
 from whenbuy.pipeline.learning.answers import ANSWERS, Answer
-from whenbuy.pipeline.learning.choose import (
-    Budget,
-    Chosen,
-    Judge,
-    Told,
-    chance_judge,
-    choose,
-    curve_judge,
-    distribution_judge,
-    number_judge,
-    quantile_judge,
-)
+from whenbuy.pipeline.learning.choose import Budget, Chosen, Told, choose
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
+from whenbuy.pipeline.learning.judges import Judge, chance_judge, curve_judge, distribution_judge, number_judge, quantile_judge
 from whenbuy.pipeline.learning.newcomers import newcomers
 from whenbuy.pipeline.learning.pace import pace
 from whenbuy.pipeline.learning.plan import Plan, plan

@@ -12,6 +12,7 @@ from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.keeping.track import Run
 from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.verbs.intake import Say
 
 
 def keep(shop: Shop, forecaster: Forecaster, run: Run, zone: str) -> str:
@@ -78,6 +79,15 @@ def answering(shop: Shop, instant: int | None = None) -> tuple[str, Forecaster]:
 def kept(registry: Registry, id: str) -> Forecaster:
     """Return a kept model; raises DamagedError where it is no forecaster, and as ``Registry.load``."""
     return _require_forecaster(id, registry.load(id, stored_types(registry.folder.parent))[0])
+
+
+def customers(shop: Shop, instant: int, say: Say) -> Forecaster | None:
+    """Return what was learned of the customers as of a moment; none, and say so, where the shop has no model yet."""
+    try:
+        return answering(shop, instant)[1]
+    except NotFoundError:
+        say("Nothing was learned of the customers yet (`whenbuy fit`): the series speak alone.")
+        return None
 
 
 def _former(registry: Registry, id: str | None) -> tuple[Forecaster | None, tuple[str, ...]]:

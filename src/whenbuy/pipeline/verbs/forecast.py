@@ -10,21 +10,28 @@ from typing import Final
 import polars as pl
 
 from whenbuy.clean import RULES
-from whenbuy.core.errors import UsageError
+from whenbuy.core.errors import ColumnError, NotFoundError, UsageError
+from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.series_forecast import NAMED, SeriesForecast
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.demand.panels import Closed, Measure, Step
+from whenbuy.pipeline.demand.reconcile import Demand, demand
 from whenbuy.pipeline.demand.series import Outcome, forecast_series
 from whenbuy.pipeline.demand.trend import hot
+from whenbuy.pipeline.demand.why import words
+from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.export import require_ending, write_frame
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.telling.words import count, percent
+from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import find_shop, moment
 
 _LISTED: Final = 15
 _HOT: Final = 5
+_EXPLAINED: Final = 3
+"""Of so many of the largest it is said who will buy them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Asked:
         Further families: of the library statsforecast, or "global LSTM".
     budget_s
         Processor seconds for them.
+    customers
+        Whether what the customers' curves let expect is joined with the series.
     """
 
     entity: Entity = "category"
@@ -56,6 +65,15 @@ class Asked:
     measure: Measure = "demand"
     models: tuple[str, ...] = ()
     budget_s: float = 60.0
+    customers: bool = False
+
+    def __post_init__(self) -> None:
+        if self.customers and (self.measure != "demand" or self.models or self.entity == "campaign"):
+            raise UsageError(
+                "The customers were to be asked about something else than the demand for items, categories or the shop.",
+                "Their curves say how many orders come, and what is in them.",
+                "Leave out --measure, --models and --campaign, or --customers.",
+            )
 
 
 def asked_of(
@@ -90,9 +108,11 @@ def forecast(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path 
     settings, history = shop.settings(RULES), open_log(shop.log)
     instant = moment(history, as_of, say)
     calendar = Closed(settings.calendar.closed, settings.calendar.holidays)
+    if asked.customers:
+        return _joined(shop, history, instant, asked, calendar, out, say)
     say(f"trying models of {asked.measure} on earlier weeks")
     found = forecast_series(
-        history, _told_of(asked.entity, history.log.columns, asked.names), asked.days, asked.step, instant, measure=asked.measure,
+        history, told_of(asked.entity, history.log.columns, asked.names), asked.days, asked.step, instant, measure=asked.measure,
         names=asked.names or None, days=calendar, dear=asked.models, budget_s=asked.budget_s, seed=settings.shop.seed,
     )  # fmt: skip
     told, stands = found.forecast, history.clock.show(history.end if instant is None else instant)
@@ -108,7 +128,53 @@ def forecast(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path 
     return Result(facts, frame, "forecasts", _screens(found, stands), after=after)
 
 
-def _told_of(entity: Entity, columns: Collection[str], names: Sequence[str]) -> Entity:
+def _joined(shop: Shop, history: History, instant: int | None, asked: Asked, calendar: Closed, out: Path | None, say: Say) -> Result:
+    """Forecast demand from the series and from the customers at once: it adds up, and says who is behind it."""
+    entity = told_of(asked.entity, history.log.columns, asked.names)
+    if entity != "shop" and NAMED[entity] not in history.log.columns:
+        raise ColumnError(f"The log has no {NAMED[entity]}.", f"Demand is told by {entity}.", "Ask with --shop-total.")
+    cutoff = history.end if instant is None else instant
+    forecaster = champion.customers(shop, cutoff, say)
+    say("telling the demand of the series and of the customers")
+    told = demand(history, forecaster, entity, asked.days, asked.step, cutoff, days=calendar)
+    name, level = NAMED[entity], told.of(entity)
+    frame, totals = told.frame(entity), level.totals().sort("mean", descending=True, maintain_order=True)
+    if asked.names:
+        absent = [one for one in asked.names if one not in set(totals[name])]
+        if absent:
+            raise NotFoundError(
+                f"The log knows of no {entity} {', '.join(absent)}.", "Customers buy what the log knows.", "Look for its name."
+            )  # fmt: skip
+        frame, totals = (table.filter(pl.col(name).is_in(asked.names)) for table in (frame, totals))
+    units = _units(told, entity)
+    why = () if told.groups is None else tuple(words(told, entity, one) for one in totals[name].head(_EXPLAINED).to_list())
+    stands = history.clock.show(cutoff)
+    facts = {
+        "as_of": stands, "measure": "demand", "series": len(totals), "days": level.horizon_days, "step_days": level.step_days,
+        "backtest": told.scores.to_dicts(), "why": list(why), "file": None if out is None else str(out),
+    }  # fmt: skip
+    if out is not None:
+        write_frame(frame, out)
+        return Result(facts, after=(*why, *told.notes, f"{len(frame):,} rows as of {stands} are in {out}"))
+    rows = tuple(
+        (row[name][:40], count(row["mean"]), f"{count(row['low'])} – {count(row['high'])}", f"{units[row[name]]:,}")
+        for row in totals.head(_LISTED).iter_rows(named=True)
+    )
+    more = () if len(totals) <= _LISTED else (f"The largest {_LISTED} of {len(totals):,}; --out or a pipe gets all, step by step.",)
+    title = f"Demand of the next {level.horizon_days} days as of {stands}, from the series and from the customers:"
+    below = ("Units: whole ones; those of items add up to those of their category, and these to the shop's.", *more)
+    return Result(
+        facts, frame, "forecasts", (Screen(title, (entity, "expected>", "80 % range>", "units>"), rows, below),), after=(*why, *told.notes)
+    )
+
+
+def _units(told: Demand, entity: Entity) -> dict[str, int]:
+    """Return the whole units of each series over all steps."""
+    units = told.units[told.nodes.rows[entity]].sum(axis=1).tolist()
+    return dict(zip(told.of(entity).keys.ids().to_list(), units, strict=True))
+
+
+def told_of(entity: Entity, columns: Collection[str], names: Sequence[str]) -> Entity:
     """Return the entity; the shop, where all categories were meant and the log has none."""
     return "shop" if entity == "category" and not names and "category" not in columns else entity
 
@@ -140,12 +206,13 @@ def _warm(found: Outcome) -> tuple[Screen, ...]:
         return ()
     name = NAMED[found.forecast.keys.entity]
     rows = tuple(
-        (row[name][:40], count(row["usual"]), count(row["expected"]), _plain(row["chance"])) for row in likely.iter_rows(named=True)
+        (row[name][:40], count(row["usual"]), count(row["expected"]), plain(row["chance"])) for row in likely.iter_rows(named=True)
     )
     return (Screen("May bring more than 1.5 times the usual within a week:", (name, "usual>", "expected>", "chance>"), rows),)
 
 
-def _plain(chance: float) -> str:
+def plain(chance: float) -> str:
+    """Return a chance in words with a plain space: some terminals have no narrow one."""
     return percent(chance).replace("\u202f", " ")
 
 

@@ -14,6 +14,7 @@ from whenbuy.core.errors import AccessError
 from whenbuy.core.history import History
 from whenbuy.core.holdout import hold_out
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.learning.forecaster import asked_about
 from whenbuy.pipeline.telling import screen
 from whenbuy.pipeline.telling.export import require_ending, write_frame
 from whenbuy.pipeline.telling.result import Result
@@ -21,6 +22,8 @@ from whenbuy.pipeline.verbs import champion
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import find_shop, moment
 
+BLOCK: Final = 100_000
+"""So many customers' answers are held at once where they go to a file: what is held of a million would be gigabytes."""
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -37,14 +40,17 @@ def predict(
     settings, history = shop.settings(RULES), open_log(shop.log)
     instant = moment(history, as_of, say)
     id, forecaster = champion.answering(shop, instant)
-    outlook = forecaster.predict(history, instant, named)
-    whole = outlook.frame()
+    keys, frames = asked_about(history, instant, named), []
+    for block in [keys] if out is None else keys.chunks(BLOCK):
+        outlook = forecaster.answer(history, block)
+        frames.append(outlook.frame())
+    whole = pl.concat(frames)
     frame, files = _with_hold_out(whole, share, settings.shop.seed), [] if out is None else [out]
     for path in files:
         write_frame(frame, path)
     if named is None and as_of is None and _kept(whole, shop.forecasts / "latest.parquet", say):
         files.insert(0, shop.forecasts / "latest.parquet")
-    stands = history.clock.show(int(outlook.keys.cutoff[0]))
+    stands = history.clock.show(int(keys.cutoff[0]))
     facts = {"as_of": stands, "model": id, "customers": len(frame), "files": [str(path) for path in files]}
     if share is not None:
         facts["held_out"] = int(frame["hold_out"].sum())

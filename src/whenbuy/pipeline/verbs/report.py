@@ -10,10 +10,12 @@ from typing import Final
 import polars as pl
 
 from whenbuy.clean import RULES
+from whenbuy.config import CalendarSettings
 from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
 from whenbuy.core.history import History
 from whenbuy.core.outlook import Outlook
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.demand.panels import Closed
 from whenbuy.pipeline.demand.series import Outcome, forecast_series
 from whenbuy.pipeline.explaining.explaining import explain
 from whenbuy.pipeline.keeping import track
@@ -44,7 +46,7 @@ def report(folder: Path | None, *, say: Say) -> Result:
     findings = Findings(
         settings.shop.name, settings.shop.currency, history, outlook, evidence, learned,
         cleaning=tuple(found.get("cleaning", ())), reading=tuple(found.get("reading", ())), reasons=reasons,
-        demand=None if outlook is None else _demand(history, say),
+        demand=None if outlook is None else _demand(settings.calendar, history, say),
     )  # fmt: skip
     say("drawing")
     path = write(findings, shop.reports / "index.html")
@@ -73,13 +75,15 @@ def _answers(shop: Shop, history: History, say: Say) -> tuple[Outlook | None, Le
     )
 
 
-def _demand(history: History, say: Say) -> Outcome | None:
+def _demand(calendar: CalendarSettings, history: History, say: Say) -> Outcome | None:
     """Return what will be sold in the coming weeks, by category where there are several; none where the log cannot say."""
     say("forecasting demand")
     categories = history.log.columns.get("category")
     several = categories is not None and categories.dictionary is not None and len(categories.dictionary) > 1
     try:
-        return forecast_series(history, "category" if several else "shop", DEMAND_DAYS, "week")
+        return forecast_series(
+            history, "category" if several else "shop", DEMAND_DAYS, "week", days=Closed(calendar.closed, calendar.holidays)
+        )
     except NotEnoughDataError:
         return None
 

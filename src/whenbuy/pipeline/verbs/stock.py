@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from whenbuy.clean import RULES
-from whenbuy.core.errors import ColumnError, NotFoundError, UsageError
+from whenbuy.core.errors import ColumnError, UsageError
 from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.series_forecast import NAMED
@@ -22,8 +22,6 @@ from whenbuy.pipeline.demand.reconcile import Demand, demand
 from whenbuy.pipeline.demand.restocking import Restocking, horizon_days, require_history, restocking
 from whenbuy.pipeline.demand.stock_file import read_stock
 from whenbuy.pipeline.demand.why import words
-from whenbuy.pipeline.keeping.shop import Shop
-from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.telling.export import require_ending, write_frame
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.telling.words import percent
@@ -92,7 +90,7 @@ def stock(folder: Path | None, as_of: str | None, asked: Shelves, *, out: Path |
     require_history(history, cutoff, days)
     say(f"telling the demand of {days} days")
     told = demand(
-        history, _customers(shop, cutoff, say), asked.entity, days, _step(asked.rule), cutoff,
+        history, champion.customers(shop, cutoff, say), asked.entity, days, _step(asked.rule), cutoff,
         days=Closed(settings.calendar.closed, settings.calendar.holidays),
     )  # fmt: skip
     found = restocking(history, told, asked.entity, asked.rule, held, asked.names or None)
@@ -115,15 +113,6 @@ def _require_column(history: History, entity: Entity) -> None:
     if NAMED[entity] not in history.log.columns:
         do = "Ask with --by-category." if entity == "item" and "category" in history.log.columns else f"Add the column {NAMED[entity]}."
         raise ColumnError(f"The log has no {NAMED[entity]}.", f"Stock is counted by {entity}.", do)
-
-
-def _customers(shop: Shop, cutoff: int, say: Say) -> Forecaster | None:
-    """Return what was learned of the customers; none, and say so, where the shop has no model yet."""
-    try:
-        return champion.answering(shop, cutoff)[1]
-    except NotFoundError:
-        say("Nothing was learned of the customers yet (`whenbuy fit`): the series speak alone.")
-        return None
 
 
 def _step(rule: StockRule) -> Step:

@@ -9,7 +9,8 @@ from tests.unit.models.purchase_examples import examples
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.forecast import Amount, TimeToEvent
 from whenbuy.models.blend import Blend
-from whenbuy.pipeline.learning.choose import Budget, Told, choose, curve_judge, number_judge
+from whenbuy.pipeline.learning.choose import Budget, Told, choose
+from whenbuy.pipeline.learning.judges import curve_judge, number_judge
 
 GRID = (7.0, 14.0, 28.0)
 USERS, WEEKS = 400, 6

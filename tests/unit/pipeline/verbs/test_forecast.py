@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from whenbuy.cli.verbs import whenbuy
-from whenbuy.core.errors import UsageError
+from whenbuy.core.errors import NotFoundError, UsageError
 from whenbuy.ingest.simulate import simulate
 from whenbuy.ingest.store import write_log
 from whenbuy.pipeline.verbs.forecast import Asked, asked_of, forecast
@@ -44,6 +44,19 @@ def test_a_file_is_written_and_a_stranger_is_named(tmp_path):
     assert result.table is None
     assert "1 of the 1 series" in result.after[0]
     assert pl.read_parquet(out)["item_id"].to_list() == ["unheard"]
+
+
+def test_the_customers_are_joined_and_units_add_up():
+    result = forecast(shop(), None, Asked(days=14, step="week", customers=True), out=None, say=silent)
+    assert result.facts["why"] == []  # nothing was learned of them here: the series speak alone
+    total = forecast(shop(), None, Asked("shop", (), 14, "week", customers=True), out=None, say=silent)
+    assert result.table["units"].sum() > 0
+    assert result.screens[0].columns[-1] == "units>"
+    assert {row["level"] for row in total.facts["backtest"]} == {"shop"}
+    with pytest.raises(NotFoundError):
+        forecast(shop(), None, Asked("category", ("unheard",), customers=True), out=None, say=silent)
+    with pytest.raises(UsageError):
+        Asked(measure="visits", customers=True)
 
 
 def test_one_kind_of_series_is_asked_at_once():
