@@ -4,7 +4,8 @@ Split conformal with normalised errors (Lei et al. 2018, "Distribution-free pred
 divided by what is usual for its series, so that the errors of many series speak together. What is usual is the series' own mean absolute
 error, drawn towards that of series of the same size; it leaves out the origin whose error it scales, as the real one is left out too. All
 series share the luck of an origin, and o of them have been seen: as for the mean of o draws, intervals are wider by the root of 1 + 1 / o.
-Steps near a holiday may err more than others: by how much says the backtest, drawn towards what is usual.
+Near a holiday a whole shop may sell more or less than told: that comes on top of what a series errs by chance, and weighs most where this
+is little. The few holidays of a year say next to nothing of the others: its size is not learned, and steps near them teach nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +24,8 @@ _POOL: Final = 300
 """A pool of like series has at least so many origins."""
 _POOLS: Final = 12
 _EVEN: Final = 7
-_FEAST: Final = 1.2
-"""How much larger errors usually are near a holiday: weeks of Complete Journey around its holidays from April to September."""
-_FEASTS: Final = 2.0
-"""So many origins' worth of that stand beside what the backtest says."""
+_FEAST: Final = 0.3
+"""By so much of what is told demand is off near holidays beside its usual error: mean absolute, by the holidays of CDNOW."""
 _SPREAD: Final = (0.1, 10.0)
 """How far the expected size of a step within a forecast may move the width of its interval."""
 
@@ -60,12 +59,12 @@ def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Flo
     error = came.astype(np.float64) - told
     size = np.maximum(np.mean(ahead, axis=1), np.nanmean(told, axis=(1, 2)))
     size = np.maximum(size, 1e-3 * size[pooled].mean() + 1e-9)
-    spread, wide = _spread(told), _feasts(error, _spread(told), pooled, near)
-    spread = spread * wide[:-1]
+    spread, feast = _spread(told), np.zeros((told.shape[1] + 1, told.shape[2]), bool) if near is None else near
     with np.errstate(invalid="ignore"):
-        known = np.isfinite(error)
+        plain = _ordinary(error, feast[:-1])
+        known = np.isfinite(plain)
         count = known.sum(axis=2)
-        mean = np.where(count > 0, np.where(known, np.abs(error) / spread, 0.0).sum(axis=2) / np.maximum(count, 1), 0.0)
+        mean = np.where(count > 0, np.where(known, np.abs(plain) / spread, 0.0).sum(axis=2) / np.maximum(count, 1), 0.0)
     seen = count > 0
     usual = _usual(mean, seen, size, pooled)
     total, origins = mean.sum(axis=1), seen.sum(axis=1)
@@ -73,11 +72,10 @@ def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Flo
     without = (total[:, None] - mean + _PRIOR * usual[:, None]) / (np.maximum(origins[:, None] - seen, 0) + _PRIOR)
     pool = _pools(size, pooled, int(seen[pooled].sum()))
     scale *= np.sqrt(1 + 1 / told.shape[1])
-    own = scale[:, None] * _spread(ahead) * wide[-1]
-    each = _quantiles(error / (without[:, :, None] * spread), own, pool, pooled, levels)
-    together = np.sqrt(np.cumsum(wide**2, axis=1) / np.arange(1, wide.shape[1] + 1))
-    ratio = np.cumsum(error, axis=2) / (without[:, :, None] * together[:-1])
-    summed = _quantiles(ratio, scale[:, None] * together[-1], pool, pooled, levels)
+    own, own_sums = _feasts(ahead, scale[:, None] * _spread(ahead), feast[-1])
+    total_error = _ordinary(np.cumsum(error, axis=2), np.logical_or.accumulate(feast[:-1], axis=1))
+    each = _quantiles(plain / (without[:, :, None] * spread), scale[:, None] * _spread(ahead) * own, pool, pooled, levels)
+    summed = _quantiles(total_error / without[:, :, None], scale[:, None] * own_sums, pool, pooled, levels)
     return Bands(_above_zero(ahead, each), _above_zero(np.cumsum(ahead, axis=1), summed))
 
 
@@ -96,23 +94,19 @@ def _spread(forecast: Singles | Floats) -> Floats:
     return np.asarray(np.sqrt(np.clip(share, *_SPREAD)))
 
 
-def _feasts(error: Floats, spread: Floats, pooled: Ints, near: Bools | None) -> Floats:
-    """Return how much wider each step is for a holiday near it (o + 1 x h): 1 elsewhere, and never below it.
+def _ordinary(error: Floats, near: Bools) -> Floats:
+    """Return the errors without those near a holiday (n x o x h), except at steps where no others are known."""
+    others = (np.isfinite(error).any(axis=0) & ~near).any(axis=0)
+    return np.where(near & others, np.nan, error)
 
-    The mean error near holidays over that elsewhere, each series in units of its own mean; what is usual counts as some origins more.
+
+def _feasts(told: Singles | Floats, size: Floats, near: Bools) -> tuple[Floats, Floats]:
+    """Return how much wider each step, and the first k steps together, are for holidays near them (each as ``told``): 1 without any.
+
+    An error of the usual size and one of ``_FEAST`` of what is told, independent of it; along the steps either goes on.
     """
-    if near is None or not near.any():
-        return np.ones((error.shape[1] + 1, error.shape[2]))
-    size = np.abs(error[pooled]) / spread[pooled]
-    known = np.isfinite(size)
-    mean = np.where(known, size, 0.0).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
-    some = mean > 0
-    size, known = size[some] / mean[some, None, None], known[some]
-    both = [known & part for part in (near[:-1], ~near[:-1])]
-    inside, outside = (float(size[part].mean()) if part.any() else np.nan for part in both)
-    seen = float(both[0].any(axis=0).sum()) / error.shape[2] if np.isfinite(inside) and np.isfinite(outside) else 0.0
-    ratio = inside / outside if seen else 1.0
-    return np.where(near, max((seen * ratio + _FEASTS * _FEAST) / (seen + _FEASTS), 1.0), 1.0)
+    off = np.where(near, _FEAST * told, 0.0)
+    return np.sqrt(1 + (off / size) ** 2), np.sqrt(1 + (np.cumsum(off, axis=-1) / np.cumsum(size, axis=-1)) ** 2)
 
 
 def _usual(mean: Floats, seen: Floats, size: Floats, pooled: Ints) -> Floats:

@@ -8,10 +8,8 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints
-from whenbuy.core.errors import UsageError, WhenbuyError
+from whenbuy.core.errors import WhenbuyError
 
-DENSE: Final = 800
-"""With at most so many forecasts of nodes the covariances of their errors are used, with more their variances alone."""
 _TINY: Final = 1e-12
 
 
@@ -62,10 +60,6 @@ class Tree:
             np.add.at(whole, self.parent[nodes], whole[nodes])
         return whole
 
-    def summing(self) -> Floats:
-        """Return the matrix that makes all nodes from the leaves (m x b)."""
-        return self.add_up(np.eye(len(self.leaves)))
-
 
 def shrunk_covariance(errors: Floats) -> tuple[Floats, float]:
     """Return the covariance of errors (t x k) drawn towards its diagonal (k x k), and by how much it was drawn (0 to 1).
@@ -87,40 +81,11 @@ def shrunk_covariance(errors: Floats) -> tuple[Floats, float]:
     return drawn * np.outer(spread, spread), shrunk
 
 
-def min_trace(base: Floats, summing: Floats, covariance: Floats) -> Floats:
-    """Return coherent forecasts of all nodes (m x h) from those of one or several views, stacked (v m x h).
-
-    S (S'W⁻¹S)⁻¹ S'W⁻¹ ŷ: the unbiased combination of least total variance (Wickramasuriya, Athanasopoulos and Hyndman 2019, theorem 1).
-    Several views are several measurements of one tree: S is repeated, and W holds the covariances between views too (Girolimetto and
-    Di Fonzo 2024, coherent forecast combination).
-
-    Parameters
-    ----------
-    base
-        The forecasts of the views, one under the other.
-    summing
-        All nodes from the leaves (m x b).
-    covariance
-        Of the errors of all views and nodes (v m x v m).
-
-    Raises
-    ------
-    UsageError
-        When the shapes do not fit.
-    """
-    views = len(base) // len(summing)
-    if len(base) != views * len(summing) or covariance.shape != (len(base), len(base)):
-        raise UsageError(f"Forecasts of {len(base)} rows were given for {len(summing)} nodes and errors of shape {covariance.shape}.")
-    stacked = np.tile(summing, (views, 1))
-    ridge = covariance + np.eye(len(base)) * max(float(np.diag(covariance).mean()), _TINY) * 1e-8
-    weighed = np.linalg.solve(ridge, np.hstack([stacked, base]))
-    b = summing.shape[1]
-    bottom = np.linalg.solve(stacked.T @ weighed[:, :b], stacked.T @ weighed[:, b:])
-    return np.asarray(summing @ bottom)
-
-
 def weighted(base: Floats, tree: Tree, variance: Floats) -> Floats:
-    """Return what ``min_trace`` gives for one view whose errors do not correlate (m x h), in one pass up and one down a tree of any size.
+    """Return coherent forecasts (m x h) from those of each node, in one pass up and one down a tree of any size.
+
+    What MinT gives for errors that do not correlate, S (S'W⁻¹S)⁻¹ S'W⁻¹ ŷ with a diagonal W: the unbiased combination of least total
+    variance (Wickramasuriya, Athanasopoulos and Hyndman 2019, theorem 1).
 
     Up: a node's own forecast and the sum of its children's are joined, each by the inverse of its variance. Down: what is left between a
     parent and the sum of its children is shared among these by their variances. (Gaussian belief propagation on the tree; exact.)

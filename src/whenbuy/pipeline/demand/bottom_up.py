@@ -11,7 +11,6 @@ from scipy.sparse import csr_array
 
 from whenbuy.core.arrays import DAY, MISSING, Bools, Floats, Instants, Ints
 from whenbuy.core.errors import NotEnoughDataError
-from whenbuy.core.forecast import Classes
 from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.log import ORDERS, Dictionary
@@ -30,7 +29,9 @@ GAP_ORDERS: Final = 3
 MIX_ORDERS: Final = 3.0
 """Her own mix counts as much as everybody's after so many (decayed) orders."""
 LEVEL_WEEKS: Final = 8
-"""So many of the latest ripe weeks say how many units a purchase from a class is."""
+"""So many of the latest weeks say at what level orders come."""
+LEVEL_HALF: Final = 3.0
+"""A week counts half as much there as one so many weeks later: set on simulated shops and Complete Journey before its last weeks."""
 _SHARE_DAYS: Final = 84.0
 _COHORTS: Final = 60
 _WEEK: Final = 7 * DAY
@@ -38,29 +39,8 @@ _COLUMNS: Final = {"item": "item_id", "category": "category"}
 _TINY: Final = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """How long it is remembered what customers take.
-
-    Parameters
-    ----------
-    name
-        What the view that remembers so is called.
-    mix_days
-        What a customer takes per order is forgotten by half in so many days.
-    classes
-        Whether the model of the classes speaks for those that it knows; weeks count half as much every ``level_weeks`` back where they say
-        how many units a purchase from a class is.
-    """
-
-    name: str
-    mix_days: float
-    classes: bool
-    level_weeks: float = 2.5
-
-
-MEMORIES: Final = (Memory("customers", 14.0, classes=True), Memory("customers, long memory", 168.0, classes=False))
-"""Two views: in some shops tastes drift, in others they stay; the backtest says how much each is worth."""
+MEMORIES: Final = {"customers, short memory": 14.0, "customers": 56.0, "customers, long memory": 168.0}
+"""What a customer takes per order is forgotten by half in so many days: in some shops tastes drift, in others they stay. Each is a view."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,18 +127,12 @@ class Spoken:
         Which of ``GROUPS`` each belongs to (n).
     orders
         Expected orders in each of the next weeks (n x w).
-    occasions
-        Expected purchases from each class that the model speaks about (classes x groups x w).
-    classes
-        These classes.
     """
 
     cutoff: int
     user: Ints
     group: Ints
     orders: Floats
-    occasions: Floats
-    classes: tuple[str, ...]
 
     @classmethod
     def of(cls, outlook: Outlook, lines: Lines, weeks: int) -> Spoken:
@@ -167,18 +141,7 @@ class Spoken:
         counts = outlook.purchase.count_at(7.0 * np.arange(1, weeks + 1, dtype=np.float64))
         orders = np.diff(np.hstack([np.zeros((len(outlook), 1)), counts]), axis=1)
         group = groups(lines.before(cutoff), user, cutoff)
-        answer = outlook.answers.get("classes")
-        if not isinstance(answer, Classes):
-            return cls(cutoff, user, group, orders, np.empty((0, NEWCOMER, weeks)), ())
-        rate = -np.log1p(-np.minimum(answer.chance, 1 - 1e-6))  # P(at least one) of a Poisson count gives its mean
-        within = outlook.purchase.count_at(answer.horizon_days)
-        pace = np.divide(orders, within[:, None], out=np.zeros(orders.shape), where=within[:, None] > _TINY)
-        occasions = np.stack([rate[group == one].T @ pace[group == one] for one in range(NEWCOMER)], axis=1)
-        return cls(cutoff, user, group, orders, occasions, answer.classes)
-
-    def times(self, factors: Floats) -> Spoken:
-        """Return the same with every week's expectation times a factor (w)."""
-        return replace(self, orders=self.orders * factors, occasions=self.occasions * factors)
+        return cls(cutoff, user, group, orders)
 
 
 def groups(lines: Lines, user: Ints, cutoff: int) -> Ints:
@@ -251,10 +214,9 @@ def level_cutoffs(cutoff: int) -> list[int]:
 
 
 def bottom_up(
-    spoken: Mapping[int, Spoken], lines: Lines, cutoff: int, factors: Floats, memory: Memory = MEMORIES[0], *,
-    closed: tuple[int, ...] = (), offset: int = 0,
-) -> BottomUp:  # fmt: skip
-    """Return the demand of the next weeks from below, by what was known before the cutoff.
+    spoken: Mapping[int, Spoken], lines: Lines, cutoff: int, factors: Floats, *, closed: tuple[int, ...] = (), offset: int = 0,
+) -> dict[str, BottomUp]:  # fmt: skip
+    """Return the demand of the next weeks from below by each of ``MEMORIES``, by what was known before the cutoff.
 
     Known customers: expected orders, at the level of the latest ripe weeks (see ``order_levels``), × what each takes per order (her own
     decayed mix, drawn towards everybody's). Everybody else: newcomers by a chain ladder, sales to nobody known by their smoothed level.
@@ -262,13 +224,11 @@ def bottom_up(
     Parameters
     ----------
     spoken
-        What the curves said as of ``cutoff`` and as of ``level_cutoffs(cutoff)``, offers counted in (see ``Spoken.times``).
+        What the curves said as of ``cutoff`` and as of ``level_cutoffs(cutoff)``.
     lines
         The purchase lines.
     factors
-        By how much each of the days to come is above the usual because of offers (7 w); 1 where it is not.
-    memory
-        How long it is remembered what customers take.
+        By how much offers raise each day above the usual, by what is known now, from ``LEVEL_WEEKS`` weeks ago to the last day to come.
     closed
         Local days on which nobody can buy.
     offset
@@ -276,59 +236,47 @@ def bottom_up(
     """
     said, known = spoken[cutoff], lines.before(cutoff)
     weeks = said.orders.shape[1]
-    daily = day_shares(known, cutoff, weeks, closed, offset) * factors.reshape(weeks, 7)
+    table, usual = factors.reshape(-1, 7), _weekdays(known, cutoff)
+    daily = day_shares(usual, cutoff, weeks, closed, offset) * table[LEVEL_WEEKS:]
     weekly = daily.sum(axis=1)
-    units = np.zeros((len(GROUPS), lines.leaves, weeks))
-    units[:NEWCOMER] = _mixed(said, known, cutoff, memory) * order_levels(spoken, known, cutoff)
-    units[NEWCOMER] = _unseen(known, cutoff, weeks) * weekly
-    return BottomUp(lines.names, units, np.divide(daily, weekly[:, None], out=np.full(daily.shape, 1 / 7), where=weekly[:, None] > 0))
+    level = order_levels(spoken, known, cutoff, np.append(table[:LEVEL_WEEKS] @ usual, weekly))
+    unseen = _unseen(known, cutoff, weeks) * weekly
+    shares = np.divide(daily, weekly[:, None], out=np.full(daily.shape, 1 / 7), where=weekly[:, None] > 0)
+    found = {}
+    for name, days in MEMORIES.items():
+        units = np.concatenate([_mixed(said, known, cutoff, days) * (level * weekly), unseen[None]])
+        found[name] = BottomUp(lines.names, units, shares)
+    return found
 
 
-def order_levels(spoken: Mapping[int, Spoken], lines: Lines, cutoff: int) -> Floats:
+def order_levels(spoken: Mapping[int, Spoken], lines: Lines, cutoff: int, weekly: Floats) -> Floats:
     """Return how many orders of known customers came for each expected, in each week ahead (w); 1 where nothing tells.
 
-    Week i ahead is judged by the cutoffs whose week i is over; a hundred orders that came as expected are added.
+    Week i ahead is judged by the cutoffs whose week i is over; a hundred orders that came as expected are added. ``weekly`` says by how
+    much offers raised each week (``LEVEL_WEEKS`` + w), as is known now: what came is held against the offers that did run.
     """
     weeks = spoken[cutoff].orders.shape[1]
     came, expected = np.full(weeks, 100.0), np.full(weeks, 100.0)
-    for earlier in level_cutoffs(cutoff):
+    for back, earlier in enumerate(level_cutoffs(cutoff)):
         if earlier not in spoken:
             continue
         week = (lines.time - earlier) // _WEEK
-        over = (cutoff - earlier) // _WEEK
-        rows = lines.order & (lines.user >= 0) & (week >= 0) & (week < min(weeks, over)) & (lines.known_at < cutoff)
+        over = min(weeks, LEVEL_WEEKS - back)
+        rows = lines.order & (lines.user >= 0) & (week >= 0) & (week < over) & (lines.known_at < cutoff)
         rows &= lines.seen[np.maximum(lines.user, 0)] < earlier
-        came[:over] += np.bincount(week[rows], minlength=weeks)[:over]
-        expected[:over] += spoken[earlier].orders.sum(axis=0)[:over]
+        weight = 0.5 ** ((LEVEL_WEEKS - 1 - back - np.arange(over)) / LEVEL_HALF)
+        came[:over] += weight * np.bincount(week[rows], minlength=over)
+        expected[:over] += weight * spoken[earlier].orders.sum(axis=0)[:over] * weekly[back : back + over]
     return np.asarray(came / expected)
 
 
-def class_units(spoken: Mapping[int, Spoken], lines: Lines, cutoff: int, memory: Memory = MEMORIES[0]) -> Floats:
-    """Return expected units of each class that the model speaks about (groups without newcomers x classes x w); NaN where it cannot tell.
-
-    ``lines`` are those by category.
-    """
-    said, known = spoken[cutoff], lines.before(cutoff)
-    code = lines.names.codes(said.classes).astype(np.int64)
-    expected, came = np.zeros(len(code)), np.zeros(len(code))
-    for earlier in level_cutoffs(cutoff):
-        if earlier in spoken and spoken[earlier].classes == said.classes:
-            rows = (known.time >= earlier) & (known.time < earlier + _WEEK) & (known.user >= 0)
-            rows &= lines.seen[np.maximum(known.user, 0)] < earlier
-            weight = 0.5 ** ((cutoff - earlier) / (memory.level_weeks * _WEEK))
-            expected += weight * spoken[earlier].occasions[:, :, 0].sum(axis=1)
-            came += weight * np.bincount(known.leaf[rows], known.units[rows], minlength=lines.leaves)[code]
-    each = np.divide(came, expected, out=np.full(len(code), np.nan), where=(expected > _TINY) & (code >= 0))
-    return np.asarray(np.moveaxis(said.occasions, 1, 0) * each[None, :, None])
-
-
-def _mixed(said: Spoken, known: Lines, cutoff: int, memory: Memory) -> Floats:
+def _mixed(said: Spoken, known: Lines, cutoff: int, days: float) -> Floats:
     """Return expected orders times each customer's own mix, summed by group (groups without newcomers x k x w).
 
     Her units of a leaf per order: (her decayed units + κ × everybody's per order) / (her decayed orders + κ).
     """
     users, k, weeks = len(known.seen), known.leaves, said.orders.shape[1]
-    fade = 0.5 ** ((cutoff - known.time) / (memory.mix_days * DAY))
+    fade = 0.5 ** ((cutoff - known.time) / (days * DAY))
     named = known.user >= 0
     orders = np.bincount(known.user[named], (fade * known.order)[named], minlength=users)
     pairs = (known.user[named], known.leaf[named])
@@ -376,12 +324,17 @@ def _leaf_shares(known: Lines, rows: Bools, cutoff: int) -> Floats:
     return np.asarray(drawn / drawn.sum())
 
 
-def day_shares(known: Lines, cutoff: int, weeks: int, closed: tuple[int, ...], offset: int) -> Floats:
-    """Return the share of each week's units on each of its seven days (w x 7), by the last eight weeks; none on closed days."""
+def _weekdays(known: Lines, cutoff: int) -> Floats:
+    """Return the share of a week's units on each of its seven days, from the cutoff's own day on, by the last eight weeks (7)."""
     back = (cutoff - 1 - known.time) // DAY
     recent = (back >= 0) & (back < 8 * 7)
-    usual = np.bincount(6 - back[recent] % 7, known.units[recent], minlength=7).astype(float)
-    shares = np.tile(usual + max(usual.sum(), 1.0) * 1e-9, weeks)
+    usual = np.bincount(6 - back[recent] % 7, known.units[recent], minlength=7) + 1e-9
+    return np.asarray(usual / usual.sum())
+
+
+def day_shares(usual: Floats, cutoff: int, weeks: int, closed: tuple[int, ...], offset: int) -> Floats:
+    """Return the share of each week's units on each of its seven days (w x 7), from the usual shares (7); none on closed days."""
+    shares = np.tile(usual, weeks)
     ahead = np.array(closed, np.int64) - (cutoff + offset) // DAY
     shares[ahead[(ahead >= 0) & (ahead < len(shares))]] = 0.0
     table = shares.reshape(weeks, 7)

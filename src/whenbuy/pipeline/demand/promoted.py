@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Floats, Instants
+from whenbuy.core.arrays import DAY, Floats, Instants, Ints
+from whenbuy.core.history import History
 from whenbuy.core.profile import Profile
 from whenbuy.models.price import poisson
 
@@ -17,6 +18,7 @@ EPISODES: Final = 3
 _DAYS: Final = 400
 _NEVER: Final = 2**62
 _DISCOUNT: Final = "discount"
+_TINY: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +44,45 @@ class Promoted:
 NOTHING: Final = Promoted(np.zeros(2), 1.0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lifts:
+    """By how much offers raise each day, as told at any cutoff.
+
+    Parameters
+    ----------
+    history
+        The shop's log, whose offers are looked at.
+    day, known_at, units
+        The local day of each purchase line, when it became known, and its units (e).
+    """
+
+    history: History
+    day: Ints
+    known_at: Instants
+    units: Floats
+
+    def learned(self, cutoff: int) -> Promoted:
+        """Return what past offers did, by what was known before a cutoff."""
+        if self.history.offers is None:
+            return NOTHING
+        start, end = int(self.day.min(initial=2**40)), int(self.history.clock.days(np.array([cutoff]))[0])
+        known = (self.known_at < cutoff) & (self.day < end)
+        units = np.bincount(self.day[known] - start, self.units[known], minlength=max(end - start, 0))
+        return learn(units.astype(np.float64), self._signals(cutoff, start, end), start)
+
+    def factors(self, learned: Promoted, cutoff: int, first: int, end: int) -> Floats:
+        """Return the factor of each local day from ``first`` until before ``end`` by the offers known before a cutoff (days)."""
+        return np.ones(end - first) if learned is NOTHING else learned.factors(self._signals(cutoff, first, end))
+
+    def _signals(self, cutoff: int, first: int, end: int) -> Floats:
+        return signals(self.history.offers, cutoff, self.history.clock.midnights(np.arange(first, end, dtype=np.int64)))
+
+
 def signals(offers: Profile | None, cutoff: int, midnights: Instants) -> Floats:
-    """Return log(1 + offers running at noon) and the sum of log(1 - discount) of each day (days x 2), by what was known before a cutoff."""
+    """Return log(1 + offers running at noon) and the sum of log(1 - discount) of each day (days x 2), by what was known before a cutoff.
+
+    On days so far ahead that an offer may run which is not announced yet, as many are expected as there were in the past.
+    """
     out = np.zeros((len(midnights), 2))
     if offers is None or "ends" not in offers.attributes:
         return out
@@ -54,11 +93,40 @@ def signals(offers: Profile | None, cutoff: int, midnights: Instants) -> Floats:
     end = known.select(_instant("ends")).to_series().fill_null(_NEVER).to_numpy()
     noon = np.asarray(midnights, np.int64) + DAY // 2
     running = (start[None, :] <= noon[:, None]) & (noon[:, None] < end[None, :])
-    out[:, 0] = np.log1p(running.sum(axis=1))
-    if _DISCOUNT in known.columns and known[_DISCOUNT].dtype.is_numeric():
+    more = np.zeros(len(midnights))
+    if "valid_from" in known.columns and "begins" in known.columns:
+        told, dated, ahead = known.select(_instant("valid_from")).to_series().to_numpy(), start > 0, noon > cutoff
+        more[ahead] = _expected(start[dated] - cutoff, end[dated] - cutoff, told[dated] - cutoff, int(ahead.sum()))
+    out[:, 0] = np.log1p(running.sum(axis=1) + more)
+    if _DISCOUNT in known.columns and known[_DISCOUNT].dtype.is_numeric() and len(known):
         left = np.log1p(-np.clip(known[_DISCOUNT].cast(pl.Float64).fill_null(0.0).to_numpy(), 0.0, 0.95))
-        out[:, 1] = running @ left
+        out[:, 1] = running @ left + more * left.mean()
     return out
+
+
+def _expected(start: Ints, end: Ints, told: Ints, days: int) -> Floats:
+    """Return how many offers that are not announced yet run on each of the next days, as the past has it (days); instants from the cutoff.
+
+    Offers begin by a renewal process: the days between two beginnings are those seen, and once more what chance alone would have at their
+    mean (Cox 1962, s. 4). None begins unannounced within the shortest time by which offers were announced ahead.
+    """
+    begun = np.unique(start // DAY)
+    if len(begun) < EPISODES or not days:
+        return np.zeros(days)
+    gaps = np.diff(begun)
+    length = int(max(gaps.max(), days - begun[-1])) + days + 1
+    law = np.bincount(gaps, minlength=length) + (1 / gaps.mean()) * (1 - 1 / gaps.mean()) ** np.maximum(np.arange(length) - 1, 0)
+    law[0] = 0.0
+    free = max(int(np.ceil((start - told).min() / DAY)), begun[-1] + 1, 0)
+    left = law[free - begun[-1] :]
+    first = np.zeros(days)
+    if free < days:
+        first[free:] = left[: days - free] / max(left.sum(), _TINY)
+    law /= law.sum()
+    for day in range(1, days):
+        first[day] += first[:day] @ law[day:0:-1]
+    lasts = (np.minimum(end - start, days * DAY)[None, :] > np.arange(days)[:, None] * DAY).mean(axis=1) * len(start) / len(begun)
+    return np.convolve(first, lasts)[:days]
 
 
 def learn(units: Floats, signs: Floats, first_day: int) -> Promoted:

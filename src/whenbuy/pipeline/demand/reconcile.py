@@ -15,26 +15,24 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.panel import Panel
 from whenbuy.core.series_forecast import LEVELS, SeriesForecast
-from whenbuy.models.series.agreement import ALL, Agreed, View, agree
+from whenbuy.models.series.agreement import Agreed, View, agree
 from whenbuy.models.series.bands import bands
 from whenbuy.models.series.reconciliation import rounded
 from whenbuy.pipeline.demand.bottom_up import (
     GROUPS,
+    LEVEL_WEEKS,
     MEMORIES,
     BottomUp,
     Lines,
-    Memory,
     Spoken,
     bottom_up,
-    class_units,
-    day_shares,
     level_cutoffs,
     listen,
 )  # fmt: skip
 from whenbuy.pipeline.demand.choose import origins_of, truth
 from whenbuy.pipeline.demand.nodes import Nodes
 from whenbuy.pipeline.demand.panels import STEPS, Closed, Step, near_holidays
-from whenbuy.pipeline.demand.promoted import learn, signals
+from whenbuy.pipeline.demand.promoted import Lifts
 from whenbuy.pipeline.demand.series import roll
 from whenbuy.pipeline.learning.forecaster import Forecaster
 
@@ -154,69 +152,75 @@ def demand(
     shop = nodes.panels["shop"]
     places = origins_of(shop)[:-1][-origins:]
     came = np.concatenate([truth(part, places, horizon) for part in nodes.panels.values()]).astype(np.float64)
-    told, models = _series(nodes, places, horizon, rolled)
+    lines = Lines.of(history, entity)
+    lifts = Lifts(history, history.clock.days(lines.time), lines.known_at, lines.units)
+    told, models = _series(history, lifts, nodes, places, horizon, rolled)
     views, below = [View(SERIES, told[:, :-1], told[:, -1])], None
     if forecaster is not None:
-        heard, below = _people(history, forecaster, entity, nodes, places, horizon, {} if spoken is None else spoken)
+        heard, below = _people(history, forecaster, lines, lifts, nodes, places, horizon, {} if spoken is None else spoken)
         views += heard
-    agreed = (
-        agree(views, came, nodes.tree, -(-horizon // shop.season))
-        if len(places)
-        else Agreed(told[:, :-1], nodes.tree.add_up(told[nodes.tree.leaves, -1]), "sums")
-    )
+    agreed = agree(views, came, nodes.tree, -(-horizon // shop.season))
     near = near_holidays(shop, np.append(places, shop.steps), horizon, days)
     levels = {name: _level(nodes, name, agreed, came, models, len(views), near) for name in nodes.panels}
     units = rounded(agreed.ahead, nodes.tree)
     scores = _scores(nodes, [*views, View("agreed", agreed.told, agreed.ahead)], came)
-    return Demand(levels, nodes, tuple(views), agreed, units, below, scores, _notes(agreed))
+    return Demand(levels, nodes, tuple(views), agreed, units, below, scores, _notes(views, agreed))
 
 
-def _series(nodes: Nodes, places: Ints, horizon: int, roll: Roll) -> tuple[Floats, tuple[str, ...]]:
-    """Return what the series' own models say from each origin and now (m x (o + 1) x h), and their names."""
-    parts = [roll(part, np.append(places, part.steps), horizon) for part in nodes.panels.values()]
+def _series(
+    history: History, lifts: Lifts, nodes: Nodes, places: Ints, horizon: int, roll: Roll
+) -> tuple[Floats, tuple[str, ...]]:  # fmt: skip
+    """Return what the series' own models say from each origin and now (m x (o + 1) x h), and their names.
+
+    They are told without what offers did, and get back what the offers do that were known, or to be expected, at each origin. What an
+    offer does is learned once, now.
+    """
+    shop, ends = nodes.panels["shop"], np.append(places, nodes.panels["shop"].steps)
+    past, ahead = _lifted(history, lifts, shop, ends, horizon)
+    parts = []
+    for part in nodes.panels.values():
+        parts.append(roll(replace(part, values=(part.values / past).astype(np.float32)), ends, horizon))
     told = np.concatenate([np.nan_to_num(np.asarray(part[0], np.float64)) for part in parts])
-    return np.maximum(told, 0.0), tuple(name for part in parts for name in part[1])
+    return np.maximum(told, 0.0) * ahead, tuple(name for part in parts for name in part[1])
+
+
+def _lifted(history: History, lifts: Lifts, shop: Panel, ends: Ints, horizon: int) -> tuple[Floats, Floats]:
+    """Return by how much offers raised each step of the past (t), and raise the next ones as known at each origin (o x h)."""
+    cutoffs, step = _instants(history, shop, ends[:-1]), shop.step_days
+    learned = lifts.learned(int(cutoffs[-1]))
+    past = lifts.factors(learned, int(cutoffs[-1]), shop.start, shop.start + shop.steps * step)
+    ahead = [
+        lifts.factors(learned, cutoff, shop.start + end * step, shop.start + (end + horizon) * step)
+        for cutoff, end in zip(cutoffs.tolist(), ends.tolist(), strict=True)
+    ]
+    return past.reshape(-1, step).mean(axis=1), np.stack(ahead).reshape(len(ends), horizon, step).mean(axis=2)
 
 
 def _people(
-    history: History, forecaster: Forecaster, entity: Entity, nodes: Nodes, places: Ints, horizon: int, spoken: dict[int, Spoken]
-) -> tuple[list[View], Floats]:
+    history: History, forecaster: Forecaster, lines: Lines, lifts: Lifts, nodes: Nodes, places: Ints, horizon: int,
+    spoken: dict[int, Spoken],
+) -> tuple[list[View], Floats]:  # fmt: skip
     """Return what the customers' curves say, and what of it each group is (groups x m x h)."""
     shop = nodes.panels["shop"]
     weeks = -(-horizon * shop.step_days // 7)
     cutoffs = _instants(history, shop, places).tolist()
-    lines, classes = Lines.of(history, entity), _class_lines(history, entity)
     wanted = sorted({one for cutoff in cutoffs for one in (*level_cutoffs(cutoff), cutoff)})
     heard = {cutoff for cutoff, said in spoken.items() if said.orders.shape[1] == weeks}
     new = [cutoff for cutoff in wanted if cutoff not in heard and cutoff > _first(lines)]
     spoken |= listen(forecaster, history, lines, new, weeks)
-    local = history.clock.days(lines.time)
-    offers = {cutoff: _offer_factors(history, lines, local, cutoff, weeks) for cutoff in wanted if cutoff in spoken}
-    shut = forecaster.closed
-    moved = {one: spoken[one].times(_weekly(factors, history, lines, one, shut)) for one, factors in offers.items()}
-    views, groups = [], np.zeros((len(GROUPS), len(nodes.tree), horizon))
-    for memory in MEMORIES:
-        told, now = np.zeros((len(nodes.tree), len(cutoffs), horizon)), np.zeros_like(groups)
-        for place, cutoff in enumerate(cutoffs):
-            if cutoff in spoken:
-                below = bottom_up(moved, lines, cutoff, offers[cutoff], memory, closed=shut, offset=_offset(history, cutoff))
-                below = _classed(below, moved, classes, lines, cutoff, entity, memory) if memory.classes else below
-                now = _by_node(below, shop.step_days, horizon, nodes)
-                told[:, place] = now.sum(axis=0)
-        views.append(View(memory.name, told[:, :-1], told[:, -1]))
-        groups = groups + now / len(MEMORIES)
-    return views, groups
-
-
-def _offer_factors(history: History, lines: Lines, local: Ints, cutoff: int, weeks: int) -> Floats:
-    """Return by how much offers that run or are announced raise each of the days to come above the usual (7 w)."""
-    if history.offers is None:
-        return np.ones(7 * weeks)
-    start, end = int(local.min(initial=2**40)), int(history.clock.days(np.array([cutoff]))[0])
-    known = (lines.known_at < cutoff) & (local < end)
-    units = np.bincount(local[known] - start, lines.units[known], minlength=max(end - start, 0))
-    signs = signals(history.offers, cutoff, history.clock.midnights(np.arange(start, end + 7 * weeks, dtype=np.int64)))
-    return learn(units.astype(np.float64), signs[: end - start], start).factors(signs[end - start :])
+    told = {name: np.zeros((len(nodes.tree), len(cutoffs), horizon)) for name in MEMORIES}
+    groups = np.zeros((len(GROUPS), len(nodes.tree), horizon))
+    for place, cutoff in enumerate(cutoffs):
+        if cutoff not in spoken:
+            continue
+        today = int(history.clock.days(np.array([cutoff]))[0])
+        factors = lifts.factors(lifts.learned(cutoff), cutoff, today - 7 * LEVEL_WEEKS, today + 7 * weeks)
+        below = bottom_up(spoken, lines, cutoff, factors, closed=forecaster.closed, offset=_offset(history, cutoff))
+        now = {name: _by_node(one, shop.step_days, horizon, nodes) for name, one in below.items()}
+        for name, one in now.items():
+            told[name][:, place] = one.sum(axis=0)
+        groups = np.mean(list(now.values()), axis=0)
+    return [View(name, each[:, :-1], each[:, -1]) for name, each in told.items()], groups
 
 
 def _first(lines: Lines) -> int:
@@ -229,50 +233,9 @@ def _instants(history: History, shop: Panel, places: Ints) -> Instants:
     return np.append(midnights, shop.keys.cutoff[0])
 
 
-def _class_lines(history: History, entity: Entity) -> Lines | None:
-    """Return the lines by category, where the log has categories."""
-    return Lines.of(history, "category") if entity != "shop" and "category" in history.log.columns else None
-
-
-def _classed(
-    below: BottomUp, spoken: Mapping[int, Spoken], classes: Lines | None, lines: Lines, cutoff: int, entity: Entity, memory: Memory,
-) -> BottomUp:  # fmt: skip
-    """Return the demand with what the model of the classes says of them: their items keep their shares of the class."""
-    if classes is None or not spoken[cutoff].classes:
-        return below
-    told = class_units(spoken, classes, cutoff, memory)
-    code = classes.names.codes(spoken[cutoff].classes).astype(np.int64)
-    units = below.units.copy()
-    members = {} if entity == "category" else _members(classes.before(cutoff), lines.before(cutoff), code)
-    for place, one in enumerate(code.tolist()):
-        if not np.isfinite(told[:, place]).all():
-            continue
-        leaves = np.array([one]) if entity == "category" else members[one]
-        mine = units[: len(told), leaves]
-        sums = mine.sum(axis=(0, 1))
-        total = told[:, place].sum(axis=0)
-        units[: len(told), leaves] = mine * np.divide(total, sums, out=np.ones(len(sums)), where=sums > 0)
-    return replace(below, units=units)
-
-
-def _weekly(factors: Floats, history: History, lines: Lines, cutoff: int, closed: tuple[int, ...]) -> Floats:
-    """Return the factor of each week (w) from those of its days (7 w), weighed by the share of a week's units on each."""
-    table = factors.reshape(-1, 7)
-    return np.asarray((table * day_shares(lines.before(cutoff), cutoff, len(table), closed, _offset(history, cutoff))).sum(axis=1))
-
-
 def _offset(history: History, cutoff: int) -> int:
     """Return by how much local time is ahead of UTC at a midnight."""
     return int(history.clock.days(np.array([cutoff]))[0]) * DAY - cutoff
-
-
-def _members(classes: Lines, lines: Lines, codes: Ints) -> dict[int, Ints]:
-    """Return the items that were sold last in each of some categories."""
-    last = np.full(lines.leaves, -1)
-    order = np.argsort(lines.known_at, kind="stable")
-    last[lines.leaf[order]] = classes.leaf[order]
-    last[-1] = -1
-    return {int(code): np.flatnonzero(last == code) for code in codes.tolist()}
 
 
 def _by_node(below: BottomUp, step_days: int, horizon: int, nodes: Nodes) -> Floats:
@@ -315,16 +278,8 @@ def _scores(nodes: Nodes, views: list[View], came: Floats) -> pl.DataFrame:
     return pl.DataFrame(found, ["level", "view", "wape", "mase", "series"], orient="row")
 
 
-def _notes(agreed: Agreed) -> tuple[str, ...]:
-    ways = {
-        "covariances": "The views are weighed by the covariances of their errors.",
-        "variances": "The views are weighed by how wrong each was.",
-        "shared weights": "The views are weighed by how wrong they were at each level.",
-        "mean": "The views count alike.",
-        "alone": "The parts are as the series have them.",
-        "sums": "The log is too short to compare views: categories add up to the shop.",
-    }
-    if not agreed.guarded:
-        return (ways[agreed.way],)
-    whole = "is the mean of all views', by how wrong each was" if agreed.guarded == ALL else f"is that of the {agreed.guarded}"
-    return (f"{ways[agreed.way]} The total {whole}: that was better in the backtest.",)
+def _notes(views: list[View], agreed: Agreed) -> tuple[str, ...]:
+    if len(views) == 1:
+        return ()
+    parts = [f"{view.name} {share:.0%}" for view, share in zip(views, agreed.shares[:, 0], strict=True)]
+    return (f"In the total the views count by how wrong each was in the backtest: {', '.join(parts)}.",)

@@ -62,24 +62,34 @@ def test_a_series_that_errs_more_has_wider_intervals_and_a_stranger_to_the_pool_
 
 
 def test_steps_near_a_holiday_are_as_wide_as_their_errors_ask_for():
-    inside = {True: [], False: []}
-    for seed in range(3):
-        told, came, ahead, truth = drawn(seed, o=20)
-        near = np.random.default_rng(seed).random((21, 6)) < 0.3
+    inside, rng = {True: [], False: []}, np.random.default_rng(0)
+    for seed in range(40):
+        told, came, ahead, truth = drawn(seed, n=60, o=12, noise=0.2)
+        near = rng.random((13, 6)) < 0.3
         near[-1, 2:4] = True
-        apart = np.where(near, 2.0, 1.0)
-        came = np.maximum(told + apart[:-1] * (came - told), 0).astype(np.float32)
-        truth = np.maximum(ahead + apart[-1] * (truth - ahead), 0)
-        found = bands(told, came, ahead, np.arange(300), LEVELS, near)
+        shift = near * rng.normal(0, 0.3 * np.sqrt(np.pi / 2), near.shape)  # 0.3 mean absolute
+        came = np.maximum(came + told * shift[:-1], 0).astype(np.float32)
+        truth = np.maximum(truth + ahead * shift[-1], 0)
+        found = bands(told, came, ahead, np.arange(60), LEVELS, near)
         held = (truth >= found.quantiles[:, :, 1]) & (truth <= found.quantiles[:, :, 3])
         for part in (True, False):
             inside[part].append(held[:, near[-1] == part].mean())
         assert (np.diff(found.sums, axis=2) >= 0).all()
-    assert 0.74 <= np.mean(inside[True]) <= 0.86
-    assert 0.76 <= np.mean(inside[False]) <= 0.85
+    assert 0.72 <= np.mean(inside[True]) <= 0.88
+    assert 0.77 <= np.mean(inside[False]) <= 0.85
 
 
-def test_without_a_holiday_nothing_changes_and_an_unseen_one_is_a_little_wider():
+def test_where_every_origin_lies_near_a_holiday_the_errors_there_are_all_there_is():
+    told, came, ahead, _ = drawn(2, o=2)
+    near = np.zeros((3, 6), bool)
+    near[:-1, 3] = True
+    found = bands(told, came, ahead, np.arange(300), LEVELS, near)
+    width = (found.quantiles[:, :, 3] - found.quantiles[:, :, 1]) / ahead
+    assert width[:, 3].mean() > 0.5 * width[:, 2].mean()
+    assert (np.diff(found.sums[:, :, 3] - found.sums[:, :, 1], axis=1) > 0).mean() > 0.9
+
+
+def test_without_a_holiday_nothing_changes_and_an_unseen_one_is_wider_by_a_shift_of_the_whole_shop():
     told, came, ahead, _ = drawn(1)
     plain = bands(told, came, ahead, np.arange(300), LEVELS)
     none = bands(told, came, ahead, np.arange(300), LEVELS, np.zeros((9, 6), bool))
@@ -89,7 +99,8 @@ def test_without_a_holiday_nothing_changes_and_an_unseen_one_is_a_little_wider()
     found = bands(told, came, ahead, np.arange(300), LEVELS, coming)
     width, usual = (part.quantiles[:, :, 3] - part.quantiles[:, :, 1] for part in (found, plain))
     np.testing.assert_allclose(width[:, :3], usual[:, :3])
-    assert (width[:, 3:] / usual[:, 3:]).mean() == pytest.approx(1.2, abs=0.05)
+    error = 0.4 * np.sqrt(2 / np.pi) * np.sqrt(1 + 1 / 8)  # mean absolute, of what is told
+    assert (width[:, 3:] / usual[:, 3:]).mean() == pytest.approx(np.hypot(1, 0.3 / error), abs=0.05)
 
 
 def test_newcomers_sell_what_others_sold_first():

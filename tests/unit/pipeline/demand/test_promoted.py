@@ -5,7 +5,7 @@ import polars as pl
 
 from whenbuy.core.arrays import DAY
 from whenbuy.core.profile import Profile
-from whenbuy.pipeline.demand.promoted import NOTHING, learn, signals
+from whenbuy.pipeline.demand.promoted import NOTHING, _expected, learn, signals
 
 
 def offers(count=6):
@@ -19,7 +19,7 @@ def offers(count=6):
                 "valid_from": pl.Series([(b - 10) * DAY for b in begins]).cast(utc),
                 "begins": pl.Series([b * DAY for b in begins]).cast(utc),
                 "ends": pl.Series([(b + 5) * DAY for b in begins]).cast(utc),
-                "discount": [0.1, 0.2, 0.3] * (count // 3),
+                "discount": ([0.1, 0.2, 0.3] * count)[:count],
             }
         ),
     )
@@ -30,6 +30,34 @@ def test_what_was_not_announced_yet_is_not_known():
     assert signals(offers(), 60 * DAY + 1, days)[:, 0].sum() > 0  # announced on day 60
     assert not signals(offers(), 60 * DAY, days)[:, 0].any()
     assert not signals(None, 60 * DAY, days).any()
+
+
+def test_offers_that_come_again_and_again_are_expected_before_they_are_announced():
+    cutoff, days = 165, np.arange(165, 207)  # the last known one began on day 160; the next, announced on day 180, begins on day 190
+    found = signals(offers(8), cutoff * DAY, days.astype(np.int64) * DAY)
+    assert not found[:10].any() or found[:10, 0].max() < 0.05  # nothing begins unannounced so near
+    assert (np.expm1(found[25:30, 0]) > 0.7).all()
+    assert np.expm1(found[30:40, 0]).max() < 0.2
+    assert np.allclose(found[25:30, 1] / np.expm1(found[25:30, 0]), np.log1p(-np.array([0.1, 0.2, 0.3, 0.1, 0.2])).mean())
+
+
+def test_what_is_expected_is_as_much_as_there_was():
+    """Renewals by drawing many: beginnings apart as seen, once in all by chance."""
+    begins, rng, days = np.array([3, 10, 24, 31, 52]), np.random.default_rng(0), 40
+    gaps, count = np.diff(begins), np.zeros(days)
+    for _ in range(20_000):
+        at = begins[-1]
+        while at < 60 + days:
+            drawn = rng.integers(0, len(gaps) + 1)
+            gap = gaps[drawn] if drawn < len(gaps) else rng.geometric(1 / gaps.mean())
+            at = max(at, 0) + gap
+            if at < 60 and at > begins[-1]:  # none begins before day 60 unannounced: drawn anew
+                at = begins[-1]
+                continue
+            if 60 <= at < 60 + days:
+                count[at - 60 : at - 60 + 4] += 1
+    found = _expected((begins - 56) * DAY, (begins - 52) * DAY, (begins - 60) * DAY, days + 4)
+    assert np.allclose(found[4:], count / 20_000, atol=0.02)
 
 
 def test_the_effect_of_offers_is_found():
