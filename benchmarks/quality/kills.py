@@ -47,6 +47,9 @@ class Verdict:
 class HastyJournal(SqliteJournal):
     """Planted bug: it says that it has a batch, and writes it a little later."""
 
+    def begin(self, batch: Any) -> None:
+        return None
+
     def take(self, batch: Any, position: Any = None) -> Receipt:
         def later() -> None:
             time.sleep(0.01)
@@ -103,9 +106,18 @@ def _client(journal: Journal, handle: int, name: int, seed: int, known: set[int]
         size = rng.choice([1, 1, 3, 20])
         numbers = list(range(number, number + size))
         extra = [n for n in rng.sample(range(number + 1), min(3, number + 1)) if n not in numbers]  # again, though it was acknowledged
-        journal.take([_event(name, n) for n in numbers + extra] + [Refused("http", b"?", "It is nothing.", NOW)])
+        if rng.random() < 0.5:
+            kept(journal, [_event(name, n) for n in numbers])
+        else:
+            journal.take([_event(name, n) for n in numbers + extra] + [Refused("http", b"?", "It is nothing.", NOW)])
         os.write(handle, f"{name} {number} {size}\n".encode())
         number += size
+
+
+def kept(journal: Journal, batch: list[Event | Refused]) -> Receipt:
+    """Keep a batch as the server does: in two steps where it can be done so."""
+    end = journal.begin(batch)
+    return journal.take(batch) if end is None else end()
 
 
 def _event(client: int, number: int) -> Event:

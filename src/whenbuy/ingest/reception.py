@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,14 +18,13 @@ from whenbuy.core.log import CODED, ORDERS, SCALES, EventLog
 from whenbuy.ingest.cell import BadCellError, figure_of, instant_of, name_of, number_of, prose_of, shown
 from whenbuy.ingest.columns import CANONICAL, known_word
 from whenbuy.ingest.frames import BOUGHT, MOST_KINDS
+from whenbuy.ingest.known import Known, Plan, Reader, Value
 from whenbuy.ingest.mapping import EVERY, kind_of, kind_without_column
 from whenbuy.ingest.words import COLUMN_NAMES, plain
 
 if TYPE_CHECKING:
     from whenbuy.config import Settings
 
-Value = str | float | int
-_Reader = Callable[[Any], "Value | None"]
 
 SKEW: Final = 5 * 60 * 1_000_000
 """How far ahead of ours a sender's clock may be, in microseconds; such an event happened when it arrived."""
@@ -34,7 +33,10 @@ LEAST_LATENESS_DAYS: Final = 1.0
 MOST_ATTRIBUTES: Final = 200
 """With more attributes than this, the names of attributes are not names but values."""
 _PLANS: Final = 4_096
+_SELDOM_AGAIN: Final = ("event_id", "text")
+"""Columns whose texts seldom come again."""
 _DECODE: Final = msgspec.json.Decoder().decode
+_DECODE_ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _AGAIN: Final = "Correct it and send the event again."
 
 
@@ -138,7 +140,7 @@ class Reception:
     cancelled: str | None = None
     most_bytes: int = 65_536
     most_events: int = 1_000
-    _plans: dict[tuple[str, ...], _Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
     _kinds: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _met: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     _riding: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -194,7 +196,10 @@ class Reception:
         UsageError
             When there are more than ``most_events``.
         """
-        if raw[:64].lstrip()[:1] == b"[":
+        is_array = raw[:64].lstrip()[:1] == b"["
+        if is_array and (plain := self._plain(raw, source, now)) is not None:
+            return plain
+        if is_array:
             try:
                 parts: Sequence[Any] = msgspec.json.decode(raw, type=list[msgspec.Raw])
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -207,6 +212,16 @@ class Reception:
                 f"{len(parts):,} events were sent at once.", f"At most {self.most_events:,} are taken at a time.", "Send them in parts."
             )
         return [self.one(bytes(part), source, now, f"{place}{i}") for i, part in enumerate(parts)]
+
+    def _plain(self, raw: bytes, source: str, now: int) -> list[Event | Refused] | None:
+        """Return the events of an array of which each is good and has an id, as most are; None where one may be otherwise."""
+        if len(raw) > self.most_bytes:
+            return None
+        try:
+            rows = _DECODE_ROWS(raw)
+            return [self._event(row, source, now, None, None) for row in rows] if len(rows) <= self.most_events else None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, BadCellError, _NoIdError):
+            return None
 
     def row(self, row: Mapping[str, Any], source: str, now: int, place: str = "", raw: bytes | None = None) -> Event | Refused:
         """Return one event of values by their keys, as a table or a stream of fields gives them.
@@ -227,11 +242,12 @@ class Reception:
 
     # ------------------------------------------------------------------------------------------- one event
 
-    def _event(self, row: Mapping[str, Any], source: str, now: int, place: str, raw: bytes | None) -> Event:
+    def _event(self, row: Mapping[str, Any], source: str, now: int, place: str | None, raw: bytes | None) -> Event:
         plan = self._plans.get(tuple(row))
         if plan is None:
             plan = self._planned(tuple(row))
-        time = plan.time(row[plan.time_key])
+        said = row[plan.time_key]
+        time = plan.times[said] if type(said) is str else plan.time(said)
         if time is None:
             raise _no_time(row)
         if time > now:
@@ -241,14 +257,12 @@ class Reception:
                     "Nothing can have happened yet after now.", "Set the sender's clock, and name the zone of its times.",
                 )  # fmt: skip
             time = now
-        values: dict[str, Value] = {}
-        for key, name, read in plan.cells:
-            cell = row[key]
-            if cell is not None and (value := read(cell)) is not None:
-                values[name] = value
+        values = plan.values(row)
         user = values.pop("user_id", None)
         event_id = values.pop("event_id", None)
         if event_id is None:
+            if place is None:
+                raise _NoIdError
             event_id = _fingerprint(place, bytes_of(row) if raw is None else raw)
         kind = self._kind(values.pop("kind", None), plan, values)
         if kind in BOUGHT:
@@ -257,7 +271,7 @@ class Reception:
             values["currency"] = self.currency
         return Event(source, event_id, user, kind, time, now, values)  # type: ignore[arg-type]
 
-    def _kind(self, said: Value | None, plan: _Plan, values: Mapping[str, Value]) -> str:
+    def _kind(self, said: Value | None, plan: Plan, values: Mapping[str, Value]) -> str:
         if said is None:
             if plan.has_kind:
                 raise BadCellError("kind is empty.", "Every event has a kind, such as view or purchase.")
@@ -293,14 +307,15 @@ class Reception:
 
     # ------------------------------------------------------------------------------------------- which key is what
 
-    def _planned(self, keys: tuple[str, ...]) -> _Plan:
+    def _planned(self, keys: tuple[str, ...]) -> Plan:
         meant = self._meant(keys)
         time_key = next((key for key, name in meant.items() if name == "time"), None)
         if time_key is None:
             raise _no_time(keys)
-        cells = tuple((key, name, self._reader(key, name)) for key, name in meant.items() if name not in ("time", "known_at"))
+        readers = {key: (name, self._reader(key, name)) for key, name in meant.items() if name not in ("time", "known_at")}
+        cells = tuple((key, name, read, None if name in _SELDOM_AGAIN else Known(read)) for key, (name, read) in readers.items())
         reader = partial(instant_of, time_key, self._zone, self.day_first)
-        plan = _Plan(time_key, reader, cells, "kind" in meant.values())
+        plan = Plan(time_key, reader, Known(reader), cells, "kind" in meant.values())
         if len(self._plans) < _PLANS:
             self._plans[keys] = plan
         return plan
@@ -334,7 +349,7 @@ class Reception:
         self._riding.add(key)
         return key
 
-    def _reader(self, key: str, name: str) -> _Reader:
+    def _reader(self, key: str, name: str) -> Reader:
         if name == "text":
             return partial(prose_of, key)
         if name in SCALES:
@@ -347,14 +362,8 @@ class Reception:
         return f"The event has {size:,} bytes.", f"At most {self.most_bytes:,} are read.", "Send what it says in fewer words."
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How events with the same keys are read."""
-
-    time_key: str
-    time: Callable[[Any], int | None]
-    cells: tuple[tuple[str, str, _Reader], ...]
-    has_kind: bool
+class _NoIdError(Exception):
+    """An event has no id, and neither its bytes nor its place are at hand."""
 
 
 def bytes_of(row: Mapping[str, Any]) -> bytes:

@@ -7,10 +7,12 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.serve.bodies import Body, GoneError, InHand, Receive
+from whenbuy.serve.connection import AtOnce, Write
 from whenbuy.serve.engine import Engine
 from whenbuy.serve.hot import Hot
 from whenbuy.serve.keys import Key, Keys
@@ -18,13 +20,15 @@ from whenbuy.serve.limits import Buckets, Gate, Limits
 from whenbuy.serve.logs import Log
 from whenbuy.serve.metrics import Figure, Metrics
 from whenbuy.serve.openapi import document
-from whenbuy.serve.replying import SAME, Refusals, Send, overloaded, rendered, reply_of, send_reply
+from whenbuy.serve.replying import CLOSE, SAME, Refusals, Send, overloaded, rendered, reply_of, send_reply
 from whenbuy.serve.rest import rest, routes_of
 from whenbuy.serve.routes import PUBLIC, Reply, Request, Route, Table
 from whenbuy.serve.wire import Refusal, refusal_of, refused
 
 _NAMING_HOSTS: Final = (b"host", b"origin")
 _HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
+_OWN: Final = frozenset({b"localhost", b"127.0.0.1"})
+"""What most requests on this machine name."""
 _BEAT_S: Final = 0.01
 
 
@@ -101,7 +105,8 @@ class Api:
         self._inside = self._number = self._coming = 0
         self._start = f"{time.time_ns() & 0xFFFFFFFF:08x}"
         self._costly = tuple({route.path.partition("{")[0].encode() for route in table.routes if _costs(route)})
-        self._refusal = rendered(overloaded(), self._id(0)).split(self._id(0).encode())
+        self._at_once = {route.path.encode(): route for route in table.routes if route.at_once is not None}
+        self._too_much = rendered(reply_of(overloaded(), self._id(0)), self._id(0)).split(self._id(0).encode())
 
     # ------------------------------------------------------------------------------------------- ASGI
 
@@ -156,18 +161,49 @@ class Api:
                 await send_reply(send, reply, id)
         except GoneError:
             status = 499
-        except Refusal as refusal:
-            status = await self._refuse(send, refusal, id, name)
-        except WhenbuyError as error:
-            status = await self._refuse(send, refusal_of(error), id, name)
         except Exception as error:
-            self._log.write("bug", request=id, route=name, error=type(error).__name__, at_line=_places(error))
-            bug = refused(500, "Something is wrong inside whenbuy.", "This is a bug, not your doing.", f"Report it with request {id}.")
+            refusal = self._refusal(error, id, name)
+            status = refusal.status
             with suppress(Exception):  # the answer may have begun already
-                status = await self._refuse(send, bug, id, name)
+                await send_reply(send, reply_of(refusal, id), id)
         finally:
             self._inside -= 1
             self._metrics.seen(name, status, time.perf_counter() - begun)
+
+    # ------------------------------------------------------------------------------------------- without ASGI
+
+    def at_once(self, target: bytes) -> AtOnce | None:
+        """Return what answers a POST to an address as soon as its body is there, without a task of its own; None where nothing does.
+
+        Everything is asked of such a request that is asked of any other.
+        """
+        path, _, query = target.partition(b"?")
+        route = self._at_once.get(path)
+        return None if route is None or b"#" in query else partial(self._answer_at_once, route, query)
+
+    def _answer_at_once(self, route: Route, query: bytes, scope: dict[str, Any], raw: bytes, write: Write) -> None:
+        assert route.at_once is not None
+        begun = time.perf_counter()
+        self._number += 1
+        self._inside += 1
+        self._coming = max(self._coming - 1, 0)
+        id, name = self._id(self._number), f"{route.method} {route.path}"
+        scope["query_string"] = query
+        body = Body(self.in_hand, scope, _nothing, costs=True)
+
+        def tell(found: Reply | Exception) -> None:
+            body.release()
+            self._inside -= 1
+            reply = found if isinstance(found, Reply) else reply_of(self._refusal(found, id, name), id)
+            self._metrics.seen(name, reply.status, time.perf_counter() - begun)
+            write(rendered(reply, id), CLOSE in reply.headers)
+
+        try:
+            key = self._admitted(scope, route)
+            body.take(raw)
+            route.at_once(Request(scope, "", body.read, key, id), raw, tell)
+        except Exception as error:
+            tell(error)
 
     def _route(self, scope: Mapping[str, Any]) -> tuple[Route, str]:
         path = scope["raw_path"].decode("latin-1") if "raw_path" in scope else scope["path"]
@@ -198,10 +234,14 @@ class Api:
         await self._behind({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, note)
         return found
 
-    async def _refuse(self, send: Send, refusal: Refusal, id: str, route: str) -> int:
+    def _refusal(self, error: Exception, id: str, route: str) -> Refusal:
+        """Return the refusal that an error means, and say so in the log."""
+        if not isinstance(error, (Refusal, WhenbuyError)):
+            self._log.write("bug", request=id, route=route, error=type(error).__name__, at_line=_places(error))
+            error = refused(500, "Something is wrong inside whenbuy.", "This is a bug, not your doing.", f"Report it with request {id}.")
+        refusal = error if isinstance(error, Refusal) else refusal_of(error)
         self._log.write("refused", request=id, route=route, status=refusal.status)
-        await send_reply(send, reply_of(refusal, id), id)
-        return refusal.status
+        return refusal
 
     # ------------------------------------------------------------------------------------------- who may ask
 
@@ -240,7 +280,7 @@ class Api:
         self._refusals.count("load")
         self._metrics.seen("shed", 503, 0.0)
         self._log.write("refused", request=id, route="shed", status=503)
-        return id.encode().join(self._refusal)
+        return id.encode().join(self._too_much)
 
     def _id(self, number: int) -> str:
         return f"{self._start}-{number:08x}"
@@ -271,6 +311,11 @@ class Api:
             )  # fmt: skip
 
 
+async def _nothing() -> Mapping[str, Any]:
+    """Receive nothing more: the body is there."""
+    return {"type": "http.request"}
+
+
 def _allowing(allowed: str) -> Callable[[Request], Awaitable[Reply]]:
     async def answer(_: Request) -> Reply:
         return Reply(204, b"", headers=((b"allow", allowed.encode()),))
@@ -286,7 +331,7 @@ def _costs(route: Route) -> bool:
 def _require_own_machine(scope: Mapping[str, Any]) -> None:
     """Refuse pages of other sites: where no key is needed, a browser on this machine must not be made to ask."""
     for name, value in scope["headers"]:
-        if name not in _NAMING_HOSTS:
+        if name not in _NAMING_HOSTS or value in _OWN:
             continue
         said = value.decode("latin-1")
         if _without_port(said if name == b"host" else said.rpartition("//")[2]).lower() not in _HOSTS:

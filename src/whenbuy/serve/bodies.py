@@ -18,6 +18,10 @@ _WEIGHT: Final = 512
 """A body of so many bytes is as much work as a request without one."""
 
 
+_LOOKED_AT: Final = frozenset({b"content-length", b"content-encoding", b"content-type"})
+_MOST_FINE: Final = 1_000
+
+
 class GoneError(Exception):
     """The sender went away."""
 
@@ -33,11 +37,17 @@ class InHand:
         How much work is let in now.
     refusals
         Where it is counted what was not let in.
+
+    Attributes
+    ----------
+    fine
+        Headers of bodies that were looked at and are as they must be: senders say the same again.
     """
 
     def __init__(self, limits: Limits, gate: Gate, refusals: Refusals) -> None:
         self.limits, self.gate, self._refusals = limits, gate, refusals
         self.held = 0
+        self.fine: set[tuple[bytes, bytes]] = set()
 
     def hold(self, size: int) -> None:
         """Count bytes of bodies that are in hand; refuse when there are too many."""
@@ -84,6 +94,12 @@ class Body:
         self.enter()
         return found
 
+    def take(self, raw: bytes) -> None:
+        """Take a body that is there."""
+        self._check_headers()
+        self._add(len(raw))
+        self.enter()
+
     def enter(self) -> None:
         """Take the work on it in hand; refuse where there is too much."""
         weight = 1.0 + self._size / _WEIGHT
@@ -98,25 +114,34 @@ class Body:
             if message["type"] != "http.request":
                 raise GoneError
             part = message.get("body", b"")
-            self._size += len(part)
-            self._in_hand.hold(len(part))
-            self._require_short(self._size)
+            self._add(len(part))
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _add(self, size: int) -> None:
+        self._size += size
+        self._in_hand.hold(size)
+        self._require_short(self._size)
 
     def release(self) -> None:
         """Say that it is in hand no more."""
         self._in_hand.leave(self._weight, self._size)
 
     def _check_headers(self) -> None:
-        for name, value in self._scope["headers"]:
+        fine = self._in_hand.fine
+        for header in self._scope["headers"]:
+            if header in fine:
+                continue
+            name, value = header
             if name == b"content-length" and value.isdigit():
                 self._require_short(int(value))
             elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
                 raise refused(415, "The body is compressed.", "Bodies are sent as they are.", "Send it without Content-Encoding.")
             elif name == b"content-type":
                 _require_json(value)
+            if name in _LOOKED_AT and len(fine) < _MOST_FINE:
+                fine.add(header)
 
     def _require_short(self, size: int) -> None:
         most = self._in_hand.limits.most_bytes

@@ -10,22 +10,27 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
+
+import msgspec
 
 from whenbuy.core.errors import BusyError, WhenbuyError
 from whenbuy.core.history import History
 from whenbuy.ingest.reception import Event, Reception, Refused
 from whenbuy.serve.asking import codes_of
 from whenbuy.serve.journal import Counts, Journal, Receipt, cut
+from whenbuy.serve.knowing import Live, Shared
 from whenbuy.serve.metrics import Counted, Figure
 
 Row = Event | Refused
+Told = Callable[[Receipt | Exception, Sequence[Any] | None], None]
+"""Hears what became of rows, or why nothing was kept of them, and the forecasts that were asked for with them; it raises nothing."""
 _MOST_ROWS: Final = 10_000
 """How many rows may wait, and how many one commit takes."""
+_FEW: Final = 1_000
+"""So many rows are written in the loop's thread, in some milliseconds; of more only the thread that writes takes care."""
 _PAGE: Final = 1_000
 _AT_ONCE: Final = 200
 """So many users are forecast with one commit."""
@@ -33,48 +38,7 @@ POLL_S: Final = 0.5
 """How often it is asked whether another process wrote to the journal, in seconds."""
 
 
-class Live(Protocol):
-    """The live state, as the engine uses it; `LiveState` is one."""
-
-    @property
-    def seq(self) -> int:
-        """The place in the journal up to which it knows everything."""
-
-    @property
-    def base(self) -> int:
-        """The place up to which the log holds everything on which it stands."""
-
-    @property
-    def answer(self) -> type:
-        """The structure of one forecast."""
-
-    @property
-    def when(self) -> type:
-        """The structure of one forecast that says only when they buy."""
-
-    def apply(self, seq: int, event: Event) -> None:
-        """Learn of one event."""
-
-    def forecasts(self, users: Sequence[str], at: int, *, everything: bool = True) -> Sequence[Any]:
-        """Return the forecasts of these users as of an instant."""
-
-    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
-        """Stand on a log that holds more of the journal."""
-
-    def snapshot(self, folder: Path) -> None:
-        """Write what the log does not hold."""
-
-
-@runtime_checkable
-class Shared(Protocol):
-    """A live state that tells other workers what it learned; `SharedState` is one."""
-
-    def publish(self) -> None:
-        """Tell the others what was learned since the last time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):  # made for every request
     """What an answer stands on.
 
     Parameters
@@ -95,10 +59,10 @@ class Standing:
 class _Waiting:
     """One caller's rows on their way to the disk, and the users whose forecasts are wanted then."""
 
-    __slots__ = ("everything", "forecasts", "future", "rows", "users")
+    __slots__ = ("everything", "forecasts", "rows", "told", "users")
 
-    def __init__(self, rows: Sequence[Row], users: Sequence[str], everything: bool, future: asyncio.Future[Receipt]) -> None:
-        self.rows, self.users, self.everything, self.future = rows, users, everything, future
+    def __init__(self, rows: Sequence[Row], users: Sequence[str], everything: bool, told: Told) -> None:
+        self.rows, self.users, self.everything, self.told = rows, users, everything, told
         self.forecasts: Sequence[Any] | None = None
 
 
@@ -135,7 +99,7 @@ class Engine:
         self._waiting: list[_Waiting] = []
         self._rows = 0
         self._busy = self._asked = self._closing = self._catching = self._missed = False
-        self._work: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[list[_Waiting], Callable[[], Receipt] | None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._counted = dict.fromkeys(("accepted", "duplicate", "dead", "late"), 0)
@@ -174,34 +138,45 @@ class Engine:
     # ------------------------------------------------------------------------------------------- events in
 
     async def take(self, rows: Sequence[Row]) -> Receipt:
-        """Return what became of rows, after they are durable and known; raises as `take_and_say`."""
-        return (await self.take_and_say(rows, ()))[0]
+        """Return what became of rows, after they are durable and known; raises what `put` raises, and what is told there."""
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
 
-    async def take_and_say(
-        self, rows: Sequence[Row], users: Sequence[str], everything: bool = True
-    ) -> tuple[Receipt, Sequence[Any] | None]:
-        """Return what became of rows, after they are durable and known, and the forecasts of some users with them.
+        def told(found: Receipt | Exception, _: Sequence[Any] | None) -> None:
+            if future.done():
+                return
+            if isinstance(found, Receipt):
+                future.set_result(found)
+            else:
+                future.set_exception(found)
 
-        The forecasts of all who share a commit are made at once, which costs little more than one; None where that could not be done.
+        self.put(rows, (), True, told)
+        return await future
+
+    def put(self, rows: Sequence[Row], users: Sequence[str], everything: bool, told: Told) -> None:
+        """Bring rows to the disk; then tell what became of them, when they are durable and known, and the forecasts of some users.
+
+        The forecasts of all who share a commit are made at once, which costs little more than one; None where that could not be done. Where
+        rows could not be made durable, nothing of them was kept, and the error is told (AccessError, DependencyError, BusyError).
 
         Raises
         ------
         BusyError
-            When too many wait already, or the server ends: nothing was kept.
-        AccessError, DependencyError
-            When they could not be made durable: nothing was kept.
+            When too many wait already, or the server ends: nothing was kept, and nothing is told.
         """
         if self._closing or self._loop is None:
             raise BusyError("The server is ending.", "Events are taken while it runs.", "Send them again in a moment.")
         if self._rows and self._rows + len(rows) > _MOST_ROWS:
             raise BusyError(f"{self._rows:,} events wait already.", f"At most {_MOST_ROWS:,} may wait.", "Send them again in a moment.")
-        waiting = _Waiting(rows, users, everything, self._loop.create_future())
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(rows, users, everything, told))
         self._rows += len(rows)
-        if not self._busy and not self._asked:  # those who come in the same turn of the loop share the commit
+        if not self._busy:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Hand over at the end of this turn of the loop: those who come in the same turn share the commit."""
+        if self._waiting and not self._asked and self._loop is not None:
             self._asked = True
             self._loop.call_soon(self._hand_over)
-        return await waiting.future, waiting.forecasts
 
     def _hand_over(self) -> None:
         self._asked = False
@@ -209,13 +184,15 @@ class Engine:
             return
         self._busy = True
         batch, self._waiting = self._waiting, []
-        self._work.put(batch)
+        rows = [row for waiting in batch for row in waiting.rows]
+        self._work.put((batch, self.journal.begin(rows) if len(rows) <= _FEW else None))
 
     def _write(self) -> None:
         """Bring batches to the disk: the work of the thread that writes."""
         assert self._loop is not None
-        while (batch := self._work.get()) is not None:
-            outcome = _kept(self.journal, batch)
+        while (work := self._work.get()) is not None:
+            batch, end = work
+            outcome = _kept(self.journal, batch) if end is None else _ended(end, batch)
             with suppress(RuntimeError):  # the loop was closed without waiting
                 self._loop.call_soon_threadsafe(self._written, batch, outcome)
 
@@ -223,12 +200,18 @@ class Engine:
         self._busy = False
         self._commits += 1
         self._rows -= sum(len(waiting.rows) for waiting in batch)
-        self._hand_over()
+        try:
+            self._heard(batch, outcome)
+        finally:
+            self._ask()  # not before: two threads that compute at a time take the interpreter from each other, again and again
+
+    def _heard(self, batch: list[_Waiting], outcome: list[Receipt | Exception]) -> None:
+        """Learn of what is durable now, and tell."""
         for found in outcome:
             if isinstance(found, Receipt):
                 self.note("journal", None)
-                for status in found.statuses:
-                    self._counted[status] += 1
+                for status in self._counted:
+                    self._counted[status] += found.statuses.count(status)
                 self._learn(found)
             elif isinstance(found, WhenbuyError):
                 self.note("journal", f"Events cannot be kept: {found.got}")
@@ -242,12 +225,7 @@ class Engine:
         self._publish()
         self._say([waiting for waiting, found in zip(batch, outcome, strict=True) if waiting.users and isinstance(found, Receipt)])
         for waiting, found in zip(batch, outcome, strict=True):
-            if waiting.future.done():
-                continue
-            if isinstance(found, Receipt):
-                waiting.future.set_result(found)
-            else:
-                waiting.future.set_exception(found)
+            waiting.told(found, waiting.forecasts)
 
     def _say(self, asking: Sequence[_Waiting]) -> None:
         """Forecast for those who asked; beyond a number that others can wait for, they ask again themselves."""
@@ -269,18 +247,19 @@ class Engine:
 
     def _learn(self, receipt: Receipt) -> None:
         for seq, event in receipt.new():
+            if seq == self._live.seq + 1 and not self._catching:  # as a rule
+                self._step(seq, event)
+                continue
             if seq <= self._live.seq:
                 continue
             if self._catching:
                 self._missed = True
                 self._fallen(self.behind + 1)
-            elif seq != self._live.seq + 1:  # another process wrote what lies between
+            else:  # another process wrote what lies between
                 assert self._loop is not None
                 self._fallen(seq - self._live.seq)
                 self._catching = True
                 self._task = self._loop.create_task(self._catch_up())
-            else:
-                self._step(seq, event)
 
     def _step(self, seq: int, event: Event) -> None:
         try:
@@ -399,6 +378,14 @@ class Engine:
             ("whenbuy_degraded", "gauge", "Whether answers are less than they should be.", {(): float(bool(self._notes))}),
             ("whenbuy_model", "gauge", "The model that answers.", {(("id", self.model),): 1.0}),
         ]
+
+
+def _ended(end: Callable[[], Receipt], batch: list[_Waiting]) -> list[Receipt | Exception]:
+    """Bring to the disk what is written already."""
+    try:
+        return [*cut(end(), [len(waiting.rows) for waiting in batch])]
+    except Exception as error:
+        return [error] * len(batch)
 
 
 def _kept(journal: Journal, batch: list[_Waiting]) -> list[Receipt | Exception]:

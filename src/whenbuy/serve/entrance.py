@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -102,10 +103,12 @@ class CleanEntrance:
     def __init__(self, checks: Sequence[Rule], history: History, seq: int = 0) -> None:
         self._rules, self._lock = tuple(checks), threading.RLock()
         self._clicks = next((rule for rule in checks if isinstance(rule, DoubleClicks)), None)
+        self._clicked = frozenset(self._clicks.kinds if self._clicks else ())
         self._tests = next((rule for rule in checks if isinstance(rule, TestOrders)), None)
         self._impossible = next((rule for rule in checks if isinstance(rule, Impossible)), None)
         self._reach = 0 if self._clicks is None else round(self._clicks.seconds * 1_000_000)
         self._looks = [(column, _looks_like(pattern)) for column, pattern in (self._tests.patterns if self._tests else {}).items()]
+        self._read = frozenset(("item_id", "order_id", *MONEY, *(self._tests.patterns if self._tests else ())))
         self._tail: dict[_Place, list[_Click]] = {}
         self._held = 0
         self.seq = seq
@@ -147,10 +150,8 @@ class CleanEntrance:
 
     def _place(self, event: Event) -> _Place | None:
         """Return where the like of an event would be found; None where there is no double of it."""
-        if self._clicks is None or event.kind not in self._clicks.kinds or event.user is None:
-            return None
-        item = event.values.get("item_id")
-        return None if item is None else (event.user, event.kind, str(item))
+        item = event.values.get("item_id") if event.kind in self._clicked and event.user is not None else None
+        return None if item is None else (event.user, event.kind, str(item))  # type: ignore[return-value]
 
     # ---------------------------------------------------------------------------------------- who may be meant
 
@@ -166,14 +167,13 @@ class CleanEntrance:
                     found.add(number)
                 if (place := self._place(event)) is None:
                     continue
-                times = met.get(place)
-                if times is None:
+                if (times := met.get(place)) is None:
                     met[place] = [event.time]
-                elif any(abs(event.time - time) <= self._reach for time in times):
-                    found.add(number)
-                if times is not None:
+                else:
+                    if any(abs(event.time - time) <= self._reach for time in times):
+                        found.add(number)
                     times.append(event.time)
-                if number not in found and self._near(place, event):
+                if number not in found and (place in self._tail or event.time <= self._latest + self._reach) and self._near(place, event):
                     found.add(number)
             return frozenset(found)
 
@@ -244,6 +244,10 @@ class CleanEntrance:
                     draft = draft.with_touch(touch)
             return {asked[one]: f"{why[:1].upper()}{why[1:]}. {_TAKEN_OUT}" for one, why in said.items() if one in asked}
 
+    def _narrow(self, event: Event) -> Event:
+        """Return an event with what the rules read of it: each column of a small log costs as much as many rows."""
+        return msgspec.structs.replace(event, values={name: value for name, value in event.values.items() if name in self._read})
+
     def _gathered(self, fresh: Sequence[Event], places: Collection[int]) -> tuple[list[Event], dict[int, int]]:
         """Return the events that are judged, behind those that lie near them, and the place in the batch of each by its number."""
         near: dict[tuple[str, str], Event] = {}
@@ -254,7 +258,8 @@ class CleanEntrance:
                 near.update({(event.source, event.event_id): event for event in self._near(place, fresh[number])})
         wanted.update(number for number, event in enumerate(fresh) if like and self._place(event) in like)
         before = sorted(near.values(), key=lambda event: event.known_at)
-        return [*before, *(fresh[number] for number in sorted(wanted))], {len(before) + i: n for i, n in enumerate(sorted(wanted))}
+        places_by_number = {len(before) + i: number for i, number in enumerate(sorted(wanted))}
+        return [*before, *(self._narrow(fresh[number]) for number in sorted(wanted))], places_by_number
 
 
 def _event(place: _Place, event_id: str, time: int, known_at: int, order: str | None) -> Event:
@@ -265,9 +270,8 @@ def _event(place: _Place, event_id: str, time: int, known_at: int, order: str | 
 
 def _looks_like(pattern: str) -> Callable[[str], object]:
     """Return what says whether a name fits a pattern: of the usual one no name is overlooked; of others the rule itself is asked."""
-    if pattern == USUAL_TEST:
-        return re.compile(pattern).search
-    return lru_cache(_MOST_REMEMBERED)(lambda name: bool(fitting(pl.Series([name]), pattern)[0]))
+    usual = re.compile(pattern).match if pattern == USUAL_TEST else None  # it begins with ^
+    return lru_cache(_MOST_REMEMBERED)(lambda name: bool(usual(name) if usual else fitting(pl.Series([name]), pattern)[0]))
 
 
 _TAKEN_OUT: Final = "Such events are taken out of an import too. Leave it, or change [clean] in whenbuy.toml and replay it."

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from whenbuy.ingest.reception import Event, Reception, Refused
 from whenbuy.serve.engine import Engine
 from whenbuy.serve.journal import Receipt
 from whenbuy.serve.limits import Limits
-from whenbuy.serve.routes import Reply, Request, Route
+from whenbuy.serve.routes import Reply, Request, Route, Tell
 from whenbuy.serve.wire import Asked, Forecasted, Forecasts, Sent, Taken, encode, refused
 
 LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"})
@@ -48,11 +49,12 @@ class Hot:
         self._reading = ThreadPoolExecutor(1, "reading")
         self._zone = ZoneInfo(engine.reception.clock.zone)
         self._said: dict[bytes, tuple[str, bool, bool]] = {}
+        self._later: set[asyncio.Future[None]] = set()
 
     def routes(self) -> list[Route]:
         """Return its routes."""
         return [
-            Route("POST", "/v1/events", "events:write", self.events),
+            Route("POST", "/v1/events", "events:write", self.events, at_once=self.at_once),
             Route("GET", "/v1/forecasts/{user}", "forecasts:read", self.one),
             Route("POST", "/v1/forecasts", "forecasts:read", self.many),
         ]
@@ -63,22 +65,68 @@ class Hot:
 
     async def events(self, request: Request) -> Reply:
         """Take the events of one request; answer after they are durable."""
-        source, forecast, everything = self._wishes(request)
+        wishes = self._wishes(request)
         raw = await request.body()
+        loop = asyncio.get_running_loop()
+        if len(raw) > _LARGE:
+            rows = await loop.run_in_executor(self._reading, self._rows, request, raw, wishes[0])
+        else:
+            rows = self._rows(request, raw, wishes[0])
+        future: asyncio.Future[Reply] = loop.create_future()
+
+        def tell(found: Reply | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(found, Reply):
+                future.set_result(found)
+            else:
+                future.set_exception(found)
+
+        self._take(rows, wishes, tell)
+        return await future
+
+    def at_once(self, request: Request, raw: bytes, tell: Tell) -> None:
+        """Take the events of one request whose body is there; tell the answer after they are durable."""
+        wishes = self._wishes(request)
+        self._take(self._rows(request, raw, wishes[0]), wishes, tell)
+
+    def _rows(self, request: Request, raw: bytes, source: str) -> list[Event | Refused]:
         if not raw.strip():
             raise refused(422, "The body is empty.", "An event is one JSON object.", "Send one event, an array or one a line.")
-        lines = request.header(b"content-type").partition(";")[0].strip().lower() in LINES
-        now, reception = self._engine.now(), self._engine.reception
-        if len(raw) > _LARGE:
-            loop = asyncio.get_running_loop()
-            rows = await loop.run_in_executor(self._reading, understood, reception, raw, source, now, lines)
-        else:
-            rows = understood(reception, raw, source, now, lines)
+        lines = any(name == b"content-type" and _says_lines(value) for name, value in request.scope["headers"])
+        return understood(self._engine.reception, raw, source, self._engine.now(), lines)
+
+    def _take(self, rows: Sequence[Event | Refused], wishes: tuple[str, bool, bool], tell: Tell) -> None:
+        _, forecast, everything = wishes
         users = tuple(dict.fromkeys(row.user for row in rows if isinstance(row, Event) and row.user is not None)) if forecast else ()
-        receipt, found = await self._engine.take_and_say(rows, users, everything)
-        if forecast and found is None:
+
+        def told(receipt: Receipt | Exception, found: Sequence[Any] | None) -> None:
+            if isinstance(receipt, Exception):
+                tell(receipt)
+            elif forecast and found is None:
+                self._later.add(task := asyncio.ensure_future(self._said_later(rows, receipt, users, everything, tell)))
+                task.add_done_callback(self._later.discard)
+            else:
+                tell(self._answer(rows, receipt, found))
+
+        self._engine.put(rows, users, everything, told)
+
+    async def _said_later(
+        self, rows: Sequence[Event | Refused], receipt: Receipt, users: Sequence[str], everything: bool, tell: Tell
+    ) -> None:
+        """Forecast for a request whose users were too many to be forecast with the commit."""
+        try:
             found = await self._forecasts(users, None, everything)
-        return self._taken(rows, receipt, found)
+        except Exception as error:
+            tell(error)
+        else:
+            tell(self._answer(rows, receipt, found))
+
+    def _answer(self, rows: Sequence[Event | Refused], receipt: Receipt, found: Sequence[Any] | None) -> Reply | Exception:
+        try:
+            return self._taken(rows, receipt, found)
+        except Exception as error:
+            return error
 
     def _wishes(self, request: Request) -> tuple[str, bool, bool]:
         """Return the source of events, whether forecasts are wanted, and all answers; a sender says the same again, so it is read once."""
@@ -93,11 +141,13 @@ class Hot:
 
     def _taken(self, rows: Sequence[Event | Refused], receipt: Receipt, found: Sequence[Any] | None) -> Reply:
         statuses = receipt.statuses
-        if len(statuses) == 1:
-            sent = [Sent(statuses[0], receipt.accepted[0], receipt.reasons[0] or None)]
+        count = statuses.count
+        good, dead = count("accepted"), count("dead")
+        if good == len(statuses):
+            sent, again, late = [Sent("accepted", seq) for seq in receipt.accepted], 0, 0
         else:
             sent = [Sent(*row) for row in zip(statuses, receipt.accepted, (why or None for why in receipt.reasons), strict=True)]
-        good, again, dead, late = (statuses.count(each) for each in ("accepted", "duplicate", "dead", "late"))
+            again, late = count("duplicate"), count("late")
         standing = self._engine.standing(self._engine.now())
         body = Taken(good, again, dead, late, sent, standing.model, standing.data_age_s, standing.degraded, found)
         none = dead == len(statuses) > 0 and all(isinstance(row, Refused) for row in rows)  # what cleaning took out was an event
@@ -170,6 +220,11 @@ def understood(reception: Reception, raw: bytes, source: str, now: int, lines: b
     if tail and head.rstrip().endswith(b"}"):
         return reception.many(raw, source, now)
     return [reception.one(raw, source, now)]
+
+
+@lru_cache(1_000)
+def _says_lines(content_type: bytes) -> bool:
+    return content_type.decode("latin-1").partition(";")[0].strip().lower() in LINES
 
 
 def _source(said: str | None) -> str:

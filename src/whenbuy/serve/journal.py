@@ -5,13 +5,15 @@ An acknowledged event is on the disk. What is counted always adds up: sent = acc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from whenbuy.ingest.reception import Event, Reception, Refused, Value, late
+from whenbuy.core.arrays import DAY
+from whenbuy.ingest.known import Value
+from whenbuy.ingest.reception import Event, Reception, Refused, late
 
 Status = Literal["accepted", "duplicate", "dead", "late"]
 Held = Literal["dead", "cleaned", "late"]
@@ -22,8 +24,7 @@ FORMAT: Final = 1
 """The form of the tables; a journal of another form is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):  # made twice for every request
     """What became of a batch, row by row. Who has it may rely on it: it is written after the batch is durable.
 
     Parameters
@@ -126,6 +127,13 @@ class Journal(Protocol):
         ------
         AccessError, DependencyError, BusyError
             When it could not be made durable: nothing of it was kept, and it can be sent again.
+        """
+
+    def begin(self, batch: Sequence[Event | Refused]) -> Callable[[], Receipt] | None:
+        """Write a batch, all of it accepted as it is, but do not bring it to the disk yet.
+
+        Return what does, in whatever thread, and must be called: it returns and raises as `take`. None where the store would have to be
+        waited for, or there is more to be asked about the batch: nothing was done then, and `take` does it.
         """
 
     def events(self, after: int = 0, limit: int = 10_000) -> Iterator[tuple[int, Event]]:
@@ -269,6 +277,25 @@ def sort_out(
     return Sorted(receipt, events, [aside[place] for place in sorted(aside)], State(seq, high, state.sent + len(batch), duplicate, tardy))
 
 
+def plain(batch: Sequence[Event | Refused], state: State, lateness_days: float) -> Sorted | None:
+    """Return what `sort_out` makes of a batch of which nothing is held and nothing taken out, if all is accepted as it is; else None."""
+    high, longest, met = state.known_at, lateness_days * DAY, set[Key]()
+    for row in batch:
+        if type(row) is not Event or row.known_at < high or row.known_at - row.time > longest:
+            return None
+        high = row.known_at
+        met.add((row.source, row.event_id))
+    count = len(batch)
+    if len(met) < count:
+        return None
+    events: Any = tuple(batch)
+    accepted: Any = ("accepted",) * count
+    last = state.seq + count
+    places = tuple(range(state.seq + 1, last + 1))
+    receipt = Receipt(places, accepted, ("",) * count, events)
+    return Sorted(receipt, list(zip(places, events, strict=True)), [], State(last, high, state.sent + count, state.duplicate, state.late))
+
+
 def _cleaned(fresh: Sequence[tuple[int, Event]], entrance: Entrance | None) -> Mapping[int, str]:
     """Return which new events cleaning takes out, by their place in the batch, and why."""
     if entrance is None or not fresh:
@@ -303,7 +330,7 @@ def still_aside(held: Sequence[Dead], receipt: Receipt) -> list[int]:
 
 def body_of(event: Event) -> bytes:
     """Return what is kept of an event beside its key and its arrival, as JSON."""
-    return _ENCODE(Body(event.user, event.kind, event.time, event.values))
+    return _ENCODE((event.user, event.kind, event.time, event.values))  # a `Body`
 
 
 def event_of(source: str, event_id: str, known_at: int, body: bytes) -> Event:

@@ -114,6 +114,10 @@ class PostgresJournal:
             self.entrance.learn(receipt.new())
         return receipt
 
+    def begin(self, batch: Sequence[Event | Refused]) -> Callable[[], Receipt] | None:
+        """Return None: another machine would be waited for."""
+        return None
+
     def _follow(self, to: psycopg.Connection[Any], seq: int) -> None:
         """Let the entrance learn of what others wrote to the journal."""
         while self.entrance is not None and self.entrance.seq < seq:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from whenbuy.serve.wire import PROBLEM, Problem, Refusal, encode, refused
 Send = Callable[[Mapping[str, Any]], Any]
 SAME: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """Headers of every answer."""
+CLOSE: Final = (b"connection", b"close")
+"""Says that the sender is not listened to any more."""
 
 
 class Refusals:
@@ -46,7 +48,7 @@ def reply_of(refusal: Refusal, id: str) -> Reply:
     if refusal.status == 401:
         headers = (*headers, (b"www-authenticate", b"Bearer"))
     if refusal.status in (408, 413):  # the rest of the body is not read
-        headers = (*headers, (b"connection", b"close"))
+        headers = (*headers, CLOSE)
     return Reply(refusal.status, encode(problem), PROBLEM, headers)
 
 
@@ -61,8 +63,17 @@ async def send_reply(send: Send, reply: Reply, id: str) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def rendered(refusal: Refusal, id: str) -> bytes:
-    """Return a refusal as it goes over the wire."""
-    reply = reply_of(refusal, id)
+def rendered(reply: Reply, id: str) -> bytes:
+    """Return an answer as it goes over the wire."""
+    body = reply.body
+    if reply.status == 200 and not reply.headers:
+        return _USUAL % (reply.content_type, len(body), id.encode(), body)
     head = b"HTTP/1.1 %d %s\r\n" % (reply.status, HTTPStatus(reply.status).phrase.encode())
-    return head + b"".join(b"%s: %s\r\n" % pair for pair in _headers(reply, id)) + b"\r\n" + reply.body
+    return head + _lines(_headers(reply, id)) + b"\r\n" + body
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%s: %s\r\n" % pair for pair in headers)
+
+
+_USUAL: Final = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" + _lines(SAME) + b"\r\n%b"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
+
 from whenbuy.core.errors import UsageError
 from whenbuy.serve.keys import SCOPES, Key
 from whenbuy.serve.wire import JSON, refused
@@ -73,14 +75,17 @@ class Request:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):  # made for every request
     """One answer."""
 
     status: int
     body: bytes
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+Tell = Callable[[Reply | Exception], None]
+"""Hears the answer of a request, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,9 @@ class Route:
         Answers; None where the application behind does.
     about
         Its description, as OpenAPI has it.
+    at_once
+        Answers a request whose body is there already, without a task of its own: the answer is told, once, now or later. What it raises
+        it raises before. None where there is no such way.
     """
 
     method: str
@@ -106,6 +114,7 @@ class Route:
     permission: str | None
     answer: Callable[[Request], Awaitable[Reply]] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    at_once: Callable[[Request, bytes, Tell], None] | None = None
 
 
 class Table:

@@ -64,7 +64,7 @@ def run(
             entrance.seq = first.live.base
             if cleaning.imports:
                 say(f"what streams in is not cleaned by {', '.join(cleaning.imports)}: imports are")
-            _settle()
+            settle()
             engine = Engine(journal, reception, first.model, first.live, first.known_at, now)
             lines, registry = Log(log, now), Registry(shop.models)
             app = application(engine, keys, limits, log=lines, about=lru_cache(8)(partial(_about, registry)))
@@ -114,7 +114,7 @@ async def _compacted(engine: Engine, entrance: CleanEntrance, shop: Shop, enviro
     return {"added": done.added, "seq": done.seq}
 
 
-def _settle() -> None:
+def settle() -> None:
     """Let what is there now be: the collector need not walk through it while requests wait, and threads give way to the loop soon."""
     gc.collect()
     gc.freeze()

@@ -149,7 +149,7 @@ class Server:
                 f"{certificate} and {private_key} cannot be used ({error.strerror or error}).",
                 "TLS needs a certificate and its private key, in PEM form, without a password.", "Look at the two files.",
             ) from error  # fmt: skip
-        config.http_protocol_class = connections(config.http_protocol_class, getattr(self._app, "shed", None))
+        config.http_protocol_class = connections(config.http_protocol_class, self._app)
         return uvicorn.Server(config)
 
     def run(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +27,7 @@ from whenbuy.serve.journal import (
     cut,
     event_of,
     keys,
+    plain,
     sort_out,
     still_aside,
 )
@@ -50,6 +53,8 @@ CREATE TABLE IF NOT EXISTS facts (
 );
 INSERT OR IGNORE INTO facts VALUES (1, 0, 0, 0, 0, 0, 0);
 """
+_AT_ONCE: Final = 64
+"""So many events go into one statement: at each the interpreter is let go and taken again, which can cost more than the statement."""
 _STATE: Final = "SELECT seq, known_at, sent, duplicate, late FROM facts"
 _EVENTS: Final = """SELECT seq, name, event_id, known_at, body FROM events JOIN sources ON sources.id = source
     WHERE seq > ? ORDER BY seq LIMIT ?"""
@@ -89,6 +94,7 @@ class SqliteJournal:
             self.path.touch(mode=0o600)
             self._writer, self._reader = self._connected(), self._connected()
             self._prepare()
+            self._writer.execute("PRAGMA busy_timeout = 0")  # `begin` waits for nobody
 
     def _connected(self) -> sqlite3.Connection:
         made = sqlite3.connect(self.path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False, cached_statements=64)
@@ -116,6 +122,45 @@ class SqliteJournal:
             if not ticket.done:
                 self._commit(self._next(ticket))
         return ticket.receipt()
+
+    def begin(self, batch: Sequence[Event | Refused]) -> Callable[[], Receipt] | None:
+        """Write a batch, all of it accepted as it is, but do not bring it to the disk; see `Journal.begin`."""
+        if not self._writing.acquire(blocking=False):
+            return None
+        receipt = None
+        try:
+            with suppress(Exception):  # `take` says what is wrong
+                self._writer.execute("BEGIN IMMEDIATE")
+                receipt = self._begun(batch)
+        finally:
+            if receipt is None:
+                self._undo()
+                self._writing.release()
+        return None if receipt is None else partial(self._ended, receipt)
+
+    def _begun(self, batch: Sequence[Event | Refused]) -> Receipt | None:
+        state = self._read_state()
+        if self.entrance is not None and (self.entrance.seq < state.seq or self.entrance.suspects(batch)):
+            return None
+        found = plain(batch, state, self.lateness_days)
+        if found is None:
+            return None
+        self._write(found)
+        return found.receipt
+
+    def _ended(self, receipt: Receipt) -> Receipt:
+        try:
+            with self._told():
+                try:
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    self._undo()
+                    raise
+            if self.entrance is not None:
+                self.entrance.learn(receipt.new())
+        finally:
+            self._writing.release()
+        return receipt
 
     def _next(self, own: _Ticket) -> list[_Ticket]:
         """Take those who wait, the first come first, up to one's own and as many rows as one commit may have."""
@@ -152,18 +197,23 @@ class SqliteJournal:
     def _taken(self, tickets: list[_Ticket], careful: bool) -> list[Receipt]:
         """Keep batches. Where it is not careful, only what may not be accepted is looked up: the index refuses what is held already."""
         batch = tickets[0].batch if len(tickets) == 1 else [row for ticket in tickets for row in ticket.batch]
-        state = State(*self._writer.execute(_STATE).fetchone())
+        state = self._read_state()
         self._follow(state.seq)
         odd: Collection[int] = () if careful or self.entrance is None else self.entrance.suspects(batch)
-        asked = [
-            row for place, row in enumerate(batch)
-            if isinstance(row, Event) and (careful or place in odd or late(row, self.lateness_days))
-        ]  # fmt: skip
-        found = sort_out(batch, self._known(keys(asked)), state, self.lateness_days, self.entrance if careful or odd else None)
+        found = None if careful or odd else plain(batch, state, self.lateness_days)
+        if found is None:
+            found = self._sorted(batch, state, odd, careful)
         self._write(found)
         for source, position in (ticket.position for ticket in tickets if ticket.position is not None):
             self._writer.execute("UPDATE sources SET position = ? WHERE id = ?", (position, self._source(source)))
         return cut(found.receipt, [len(ticket.batch) for ticket in tickets])
+
+    def _sorted(self, batch: Sequence[Event | Refused], state: State, odd: Collection[int], careful: bool) -> Sorted:
+        asked = [
+            row for place, row in enumerate(batch)
+            if isinstance(row, Event) and (careful or place in odd or late(row, self.lateness_days))
+        ]  # fmt: skip
+        return sort_out(batch, self._known(keys(asked)), state, self.lateness_days, self.entrance if careful or odd else None)
 
     def _follow(self, seq: int) -> None:
         """Let the entrance learn of what others wrote to the journal."""
@@ -180,12 +230,12 @@ class SqliteJournal:
                 known.add((source, event_id))
         return known
 
+    def _read_state(self) -> State:
+        return State(*self._writer.execute(_STATE).fetchone())
+
     def _write(self, found: Sorted, numbers: Sequence[int | None] = ()) -> None:
         """Write what a batch changes; rows that are set aside again keep their numbers."""
-        self._writer.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-            [(seq, self._source(event.source), event.event_id, event.known_at, body_of(event)) for seq, event in found.events],
-        )
+        self._add(found.events)
         if found.aside:
             rows = zip(numbers or [None] * len(found.aside), found.aside, strict=True)
             self._writer.executemany(
@@ -198,6 +248,16 @@ class SqliteJournal:
             (state.seq, state.known_at, state.sent, state.duplicate, state.late),
         )
 
+    def _add(self, events: Sequence[tuple[int, Event]]) -> None:
+        done = 0
+        while left := len(events) - done:
+            size = min(1 << (left.bit_length() - 1), _AT_ONCE)  # few sizes, so that their statements stay compiled
+            values: list[object] = []
+            for seq, event in events[done : done + size]:
+                values += seq, self._source(event.source), event.event_id, event.known_at, body_of(event)
+            self._writer.execute(_adding(size), values)
+            done += size
+
     def _source(self, name: str) -> int:
         """Return the number of a source; it gets one in the transaction that needs it."""
         found = self._sources.get(name)
@@ -208,16 +268,32 @@ class SqliteJournal:
         return found
 
     def _transaction(self, work: Callable[[], _T]) -> _T:
-        self._writer.execute("BEGIN IMMEDIATE")
+        self._begin_patiently()
         try:
             result = work()
             self._writer.execute("COMMIT")
         except BaseException:
-            self._sources.clear()  # their numbers may not have come to stay
-            with suppress(sqlite3.Error):
-                self._writer.execute("ROLLBACK")
+            self._undo()
             raise
         return result
+
+    def _begin_patiently(self) -> None:
+        """Begin a transaction, after other processes have ended theirs."""
+        end, wait_s = time.monotonic() + _PATIENCE_S, 0.001
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > end:
+                    raise
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, 0.05)
+
+    def _undo(self) -> None:
+        self._sources.clear()  # their numbers may not have come to stay
+        with suppress(sqlite3.Error):
+            self._writer.execute("ROLLBACK")
 
     # ------------------------------------------------------------------------------------------- set aside
 
@@ -232,7 +308,7 @@ class SqliteJournal:
             found = [self._writer.execute(f"{_ASIDE} WHERE aside.id = ?", (number,)).fetchone() for number in sorted(set(ids))]
             held = [Dead(*row) for row in found if row is not None]
             self._writer.executemany("DELETE FROM aside WHERE id = ?", [(dead.id,) for dead in held])
-            before = State(*self._writer.execute(_STATE).fetchone())
+            before = self._read_state()
             tardy = before.late - sum(dead.status == "late" for dead in held)
             state = State(before.seq, before.known_at, before.sent - len(held), before.duplicate, tardy)
             self._follow(state.seq)
@@ -294,8 +370,8 @@ class SqliteJournal:
             raise self._denied(str(error.strerror)) from error
 
     def _error(self, error: sqlite3.Error) -> WhenbuyError:
-        name = str(getattr(error, "sqlite_errorname", "") or "")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        name = _name_of(error)
+        if _is_busy(error):
             return BusyError(f"Another process is writing to {self.path}.", f"It did not end within {_PATIENCE_S:g} s.", "Send again.")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return DamagedError(f"{self.path} is damaged ({error}).", "It must be as it was written.", "Restore a copy.")
@@ -307,6 +383,20 @@ class SqliteJournal:
             "whenbuy must be able to write there before it says that it has an event.",
             "Look at the space left and at the permissions, and send again.",
         )
+
+
+def _name_of(error: sqlite3.Error) -> str:
+    return str(getattr(error, "sqlite_errorname", "") or "")
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _name_of(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+@cache
+def _adding(count: int) -> str:
+    """Return what adds so many events: one that fails is rolled back with all, so what it did need not be noted beside (`OR FAIL`)."""
+    return "INSERT OR FAIL INTO events VALUES" + ",".join(["(?,?,?,?,?)"] * count)
 
 
 class _Ticket:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.pipeline.keeping.registry import POINTER, Registry
-from whenbuy.serve.engine import Engine, Live
+from whenbuy.serve.engine import Engine
+from whenbuy.serve.knowing import Live
 from whenbuy.serve.logs import Log
 
 WATCH_S: Final = 1.0

@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -325,3 +326,35 @@ def test_twenty_thousand_events_make_nothing_fail() -> None:
 def test_no_bytes_make_it_fail(raw) -> None:
     assert isinstance(Reception().one(raw, "fuzz", NOW), Refused)
     Reception().many(raw, "fuzz", NOW)
+
+
+CELLS = st.one_of(
+    st.sampled_from(["1", 1, 1.0, True, "", " 1 ", "null", None, "x", [1], {"a": 1}, "2017-11-01T15:30:00Z", "12.50"]), st.text(max_size=5)
+)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.dictionaries(st.sampled_from(["event_id", "user_id", "kind", "time", "item_id", "text", "note"]), CELLS, max_size=6),
+            st.fixed_dictionaries({"time": st.just("2017-11-01T15:30:00Z"), "user_id": CELLS, "amount": CELLS, "own": CELLS}),
+            st.sampled_from([3, None, []]),
+        ),
+        min_size=1, max_size=6,
+    )
+)  # fmt: skip
+def test_many_are_read_as_each_alone_by_one_that_never_read_before(rows) -> None:
+    reception, raw = Reception(), json.dumps(rows).encode()
+    parts = [bytes(part) for part in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+    assert reception.many(raw, "http", NOW) == [Reception().one(part, "http", NOW, f"{i}") for i, part in enumerate(parts)]
+    assert reception.many(raw, "http", NOW) == reception.many(raw, "http", NOW)
+
+
+def test_what_was_read_is_remembered_for_a_while_only() -> None:
+    reception = Reception()
+    rows = [{"time": 1_600_000_000, "user_id": f"u{i}", "item_id": "x" * 1_000} for i in range(6_000)]
+    for row in rows:
+        assert reception.row(row, "http", NOW).user == row["user_id"]
+    (plan,) = reception._plans.values()
+    assert all(len(known or ()) <= 4_096 for *_, known in plan.cells)
+    assert not any(len(text) > 64 for *_, known in plan.cells for text in known or ())

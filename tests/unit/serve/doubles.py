@@ -53,6 +53,9 @@ class Failing(SqliteJournal):
 
     full = False
 
+    def begin(self, batch):
+        return None if self.full else super().begin(batch)
+
     def take(self, batch, position=None):
         if self.full:
             raise AccessError("The disk is full.", "Room is needed.", "Make room.")

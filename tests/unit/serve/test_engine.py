@@ -105,6 +105,9 @@ def test_a_full_disk_acknowledges_nothing_and_is_said(tmp_path):
 
 def test_one_callers_fault_is_not_anothers(tmp_path):
     class Picky(SqliteJournal):
+        def begin(self, batch):
+            return None
+
         def take(self, batch, position=None):
             if any(row.event_id == "bad" for row in batch):
                 raise RuntimeError("bug")

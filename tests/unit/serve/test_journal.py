@@ -12,7 +12,7 @@ from tests.services import postgres
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import AccessError, DamagedError
 from whenbuy.ingest.reception import Event, Reception, Refused
-from whenbuy.serve.journal import Journal
+from whenbuy.serve.journal import Journal, plain
 from whenbuy.serve.postgres_journal import PostgresJournal
 from whenbuy.serve.sqlite_journal import SqliteJournal
 from whenbuy.serve.store import open_journal
@@ -310,3 +310,109 @@ def test_a_database_that_does_not_answer_is_told() -> None:
 
     with pytest.raises(DependencyError, match="did not keep"):
         PostgresJournal("postgresql://postgres@127.0.0.1:1/postgres")
+
+
+# ------------------------------------------------------------------------------------------------ in two steps
+
+
+def in_two_steps(journal, batch):
+    """Keep a batch as a server does, in two steps where it can be done so."""
+    end = journal.begin(batch)
+    return journal.take(batch) if end is None else end()
+
+
+ROWS = st.lists(
+    st.one_of(
+        st.builds(
+            event, st.integers(0, 60), late_days=st.sampled_from([0.0, 0.0, 0.0, 3.0]), known_at=st.sampled_from([NOW, NOW, NOW, NOW - 5]),
+            source=st.sampled_from(["http", "http:till"]),
+        ),
+        st.builds(refused),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+class Wary:
+    """An entrance that suspects everything and takes nothing out: with it a journal asks about every row."""
+
+    seq = 0
+
+    def suspects(self, batch):
+        return frozenset(range(len(batch)))
+
+    def verdicts(self, fresh, places):
+        return {}
+
+    def learn(self, events):
+        self.seq = max([self.seq, *(seq for seq, _ in events)])
+
+
+def alike(folder, batches):
+    """Whether two journals say and hold the same: one asks about every row, the other keeps in two steps what it can."""
+    one, other = SqliteJournal(folder / "one.sqlite", 2.0, Wary()), SqliteJournal(folder / "two.sqlite", 2.0)
+    same = all(one.take(batch) == in_two_steps(other, batch) for batch in batches)
+    same &= list(one.events()) == list(other.events()) and one.dead() == other.dead() and one.counts() == other.counts()
+    same &= whole(other)
+    one.close()
+    other.close()
+    return same
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ROWS, max_size=8))
+def test_two_steps_do_what_one_does(tmp_path_factory, batches):
+    assert alike(tmp_path_factory.mktemp("two"), [*batches, [event(i) for i in range(100, 300)]])
+
+
+def test_the_comparison_finds_steps_that_look_at_less(tmp_path, monkeypatch):  # a planted bug
+    monkeypatch.setattr("whenbuy.serve.sqlite_journal.plain", lambda batch, state, _: plain(batch, state, 10**6))
+    assert not alike(tmp_path, [[event(1)], [event(2, late_days=3.0)]])
+
+
+def test_before_the_second_step_nothing_is_there_and_nobody_is_waited_for(tmp_path):
+    journal, other = SqliteJournal(tmp_path / "journal.sqlite"), SqliteJournal(tmp_path / "journal.sqlite")
+    end = journal.begin([event(1), event(2)])
+    assert end is not None
+    assert (other.last(), list(other.events())) == (0, [])
+    assert other.begin([event(3)]) is None  # another process is writing
+    assert journal.begin([event(3)]) is None
+    assert end().accepted == (1, 2)
+    assert other.last() == 2
+    assert other.begin([event(2)]) is None  # it is held
+    assert other.take([event(2), event(3)]).statuses == ("duplicate", "accepted")
+    assert in_two_steps(journal, [event(4)]).accepted == (4,)
+    assert whole(journal)
+    other.close()
+    journal.close()
+
+
+def test_a_writer_waits_for_another_ones_second_step(tmp_path):
+    journal, other = SqliteJournal(tmp_path / "journal.sqlite"), SqliteJournal(tmp_path / "journal.sqlite")
+    end = journal.begin([event(1)])
+    found = []
+    waiting = [threading.Thread(target=lambda j=j: found.append(j.take([event(1), event(f"{id(j)}")]).statuses)) for j in (journal, other)]
+    for thread in waiting:
+        thread.start()
+    waiting[0].join(0.05)
+    assert found == []
+    end()
+    for thread in waiting:
+        thread.join(10)
+    assert found == [("duplicate", "accepted")] * 2
+    assert whole(journal)
+    other.close()
+    journal.close()
+
+
+def test_what_two_steps_cannot_keep_is_said_by_one(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.sqlite")
+    (pages,) = journal._writer.execute("PRAGMA page_count").fetchone()
+    journal._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+    batch = [event(i) for i in range(500)]
+    assert journal.begin(batch) is None
+    with pytest.raises(AccessError):
+        journal.take(batch)
+    journal._writer.execute("PRAGMA max_page_count = 1000000")
+    assert in_two_steps(journal, batch).accepted[-1] == 500
+    journal.close()
