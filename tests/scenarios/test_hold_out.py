@@ -24,6 +24,15 @@ def test_a_share_is_held_out_and_stays_so(shop, tmp_path):
     assert "hold_out" not in pl.read_parquet(shop / "forecasts" / "latest.parquet").columns
 
 
+def test_a_file_is_the_same_however_many_are_answered_at_once(shop, tmp_path, monkeypatch):
+    ok("predict", "--shop", shop, "--out", tmp_path / "whole.parquet")
+    monkeypatch.setattr("whenbuy.pipeline.verbs.predict.BLOCK", 7)
+    ok("predict", "--shop", shop, "--out", tmp_path / "parts.parquet")
+    whole, parts = (pl.read_parquet(tmp_path / name) for name in ("whole.parquet", "parts.parquet"))
+    assert len(whole) > 14
+    assert parts.equals(whole)
+
+
 @pytest.mark.parametrize("share", ["0", "100%", "1.5", "ten", "-1%"])
 def test_what_is_no_share_is_refused(shop, share):
     from click.testing import CliRunner

@@ -128,7 +128,11 @@ def _fits_class(value: object, kind: Any) -> bool:
         whole = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
         return whole or (kind is float and isinstance(value, float))
     if getattr(kind, "_is_protocol", False):
-        return is_dataclass(value) and all(hasattr(type(value), name) for name in vars(kind) if not name.startswith("_"))
+        held = (
+            {field.name for field in fields(value)} if is_dataclass(value) else set()
+        )  # without slots a field is no attribute of its class
+        wanted = (name for name in vars(kind) if not name.startswith("_"))
+        return is_dataclass(value) and all(name in held or hasattr(type(value), name) for name in wanted)
     return not isinstance(kind, type) or isinstance(value, kind)
 
 

@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -35,6 +36,29 @@ def test_dataclasses_survive_the_round_trip():
     assert found.share == tree.share
     assert found.leaves[0].names.ids.to_list() == ["a", "ü"]
     assert (found.leaves[0].weights == tree.leaves[0].weights).all()
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Unslotted:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    part: Named
+
+
+def test_a_field_fits_a_protocol_with_slots_and_without():
+    types = {"Holder": Holder, "Unslotted": Unslotted, "Leaf": Leaf}
+    assert decode(encode(Holder(Unslotted("x")), {}), {}, types) == Holder(Unslotted("x"))
+    arrays = {}
+    with pytest.raises(DamagedError, match=r"Holder\.part holds"):
+        decode(encode(Holder(Leaf(np.zeros(1), Dictionary.of(["a"]))), arrays), arrays, types)
 
 
 def test_code_cannot_be_stored():

@@ -49,6 +49,28 @@ def test_intervals_that_were_wrong_hold_on_later_rows(ratios):
     assert (after.quantiles[:, 2] == told(mean, ratios).quantiles[:, 2]).all()
 
 
+def test_customers_are_shifted_apart_by_the_orders_known_of_them():
+    """After one order little is known: intervals that fit all others are too narrow for her, and hold when they are learned apart."""
+
+    def amounts(n, seed):
+        rng = np.random.default_rng(seed)
+        orders, mean = rng.choice([0.0, 1.0, 2.0, 4.0, 9.0], n, p=[0.02, 0.18, 0.2, 0.2, 0.4]), rng.gamma(2, 20, n)
+        return orders, mean, mean * np.exp(rng.normal(0, np.where(orders <= 1, 1.2, 0.3)))
+
+    ratios = (0.4, 0.7, 1.0, 1.4, 2.0)
+    orders, mean, value = amounts(6000, 0)
+    adjustment = conformal(told(mean, ratios), came(value), orders)
+    assert (adjustment.shift == conformal(told(mean, ratios), came(value)).shift).all()
+    assert (adjustment.apart[0] == adjustment.shift).all()  # too few of them to speak for themselves
+    later, mean, value = amounts(20_000, 1)
+    apart, alike = adjustment.apply(told(mean, ratios), later), adjustment.apply(told(mean, ratios))
+    for known in (1.0, 2.0, 4.0, 9.0):
+        rows = later == known
+        held = [((one.quantiles[:, 0] <= value) & (value <= one.quantiles[:, 4]))[rows].mean() for one in (apart, alike)]
+        assert held[0] == pytest.approx(0.8, abs=0.03)
+        assert abs(held[1] - 0.8) > 0.1
+
+
 @given(st.lists(st.floats(-5, 20), min_size=1, max_size=40))
 def test_the_shift_is_the_least_one_that_is_safe(errors):
     """The slow oracle: of all shifts that are an error of some row, the one with enough rows on its safe side (Romano et al. 2019)."""

@@ -11,6 +11,8 @@ from whenbuy.core.kernel import kernel
 
 _TOGETHER: Final = 16
 """So many rows are compared with a part of the table before the next part."""
+_PART: Final = 2048
+_LOOK: Final = 256
 
 
 @kernel
@@ -39,41 +41,65 @@ def write_best(score: Floats, touched: Ints, count: int, item: Codes, out: Float
 
 
 @kernel
-def best_of(score: Floats, item: Codes, out: Floats) -> None:
-    """Write the things with the greatest scores above 0 into a row; ``score`` is 0 everywhere when it is done."""
-    write_best(score, np.arange(len(score)), len(score), item, out)
+def _likely(score: Floats, most: int) -> Ints:
+    """Return things (rising) among which are the ``most`` greatest scores: those not below the greatest of as many parts of the shelf."""
+    parts = (len(score) + _LOOK - 1) // _LOOK
+    if parts <= most:
+        return np.arange(len(score))
+    greatest = np.array([score[part * _LOOK : (part + 1) * _LOOK].max() for part in range(parts)])
+    least = np.partition(greatest, parts - most)[parts - most]
+    return np.flatnonzero(score >= least)
 
 
 @kernel
-def nearest(asked: Floats, table: Singles, bias: Singles, item: Codes, out: Floats) -> None:
+def best_of(score: Floats, item: Codes, out: Floats) -> None:
+    """Write the things with the greatest scores above 0 into a row; ``score`` is 0 everywhere when it is done."""
+    some = _likely(score, len(item))
+    write_best(score, some, len(some), item, out)
+    score[:] = 0.0
+
+
+@kernel
+def nearest(asked: Singles, table: Singles, bias: Singles, item: Codes, out: Floats) -> None:
     """Write the columns of a table (f x k) whose dot product with each asked row (n x f), plus their bias, is greatest, as shares of all.
 
     The shares are exp(score) / sum exp(score). No BLAS: the bits of a row do not depend on the others; rows that go together only share a
     part of the table while it is near.
     """
     things, n = table.shape[1], len(asked)
-    score = np.empty((_TOGETHER, things))
+    score, share = np.empty((_TOGETHER, things), np.float32), np.empty(things)
     for first in range(0, n, _TOGETHER):
         count = min(_TOGETHER, n - first)
-        for begin in range(0, things, 1024):
-            end = min(begin + 1024, things)
+        for begin in range(0, things, _PART):
+            end = min(begin + _PART, things)
             for i in range(count):
-                row = score[i]
-                for j in range(begin, end):
-                    row[j] = bias[j]
-                for f in range(len(table)):
-                    w = asked[first + i, f]
-                    for j in range(begin, end):
-                        row[j] += w * table[f, j]
+                _products(asked[first + i], table[:, begin:end], bias[begin:end], score[i, begin:end])
         for i in range(count):
             row = score[i]
             top, whole = row.max(), 0.0
             for j in range(things):
-                row[j] = np.exp(row[j] - top)
-                whole += row[j]
+                share[j] = np.exp(row[j] - top)
+                whole += share[j]
             for j in range(things):
-                row[j] /= whole
-            best_of(row, item[first + i], out[first + i])
+                share[j] /= whole
+            some = _likely(share, item.shape[1])
+            write_best(share, some, len(some), item[first + i], out[first + i])
+
+
+@kernel
+def _products(asked: Singles, table: Singles, bias: Singles, out: Singles) -> None:
+    """Write the dot product of a row (f) with each column of a part of the table (f x k), plus its bias: four rows of it at a time."""
+    out[:] = bias
+    fours = len(asked) // 4 * 4
+    for f in range(0, fours, 4):
+        a, b, c, d = asked[f], asked[f + 1], asked[f + 2], asked[f + 3]
+        first, second, third, fourth = table[f], table[f + 1], table[f + 2], table[f + 3]
+        for j in range(len(out)):
+            out[j] += (a * first[j] + b * second[j]) + (c * third[j] + d * fourth[j])
+    for f in range(fours, len(asked)):
+        a, first = asked[f], table[f]
+        for j in range(len(out)):
+            out[j] += a * first[j]
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -92,7 +93,7 @@ class Words:
     share: Singles
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ContentModel:
     """The things of each word, by attribute."""
 
@@ -111,21 +112,19 @@ class ContentModel:
         trails, settings = trails_of(examples, self.shelf), self.settings
         days = np.maximum(np.repeat(trails.at, np.diff(trails.offsets)) - trails.time, 0) / DAY
         worth = trails.strength.astype(np.float64) * np.exp(-days * np.log(2.0) / settings.halflife_days)
-        codes = np.stack([self.shelf.attributes[name] for name in self.words])
-        return of_her_words(trails.offsets, trails.item, worth, codes, *self._joined(), self._prices(), settings.price, settings.first)
+        return of_her_words(trails.offsets, trails.item, worth, *self._table, settings.price, settings.first)
 
-    def _joined(self) -> tuple[Ints, Ints, Codes, Singles]:
-        """Return where the words of each attribute begin among all, and the things of all words."""
+    @cached_property
+    def _table(self) -> tuple[Codes, Ints, Ints, Codes, Singles, Singles]:
+        """The word of each thing by attribute, where the words of each begin among all, the things of all words, logarithms of prices."""
         parts = list(self.words.values())
         shift = np.concatenate([[0], np.cumsum([len(part.offsets) - 1 for part in parts])]).astype(np.int64)
         before = np.concatenate([[0], np.cumsum([len(part.item) for part in parts])]).astype(np.int64)
         offsets = np.concatenate([*(part.offsets[:-1] + start for part, start in zip(parts, before, strict=False)), before[-1:]])
-        return shift, offsets, np.concatenate([part.item for part in parts]), np.concatenate([part.share for part in parts])
-
-    def _prices(self) -> Singles:
-        """Return the logarithm of each price (k), NaN where there is none."""
+        item, share = np.concatenate([part.item for part in parts]), np.concatenate([part.share for part in parts])
         price = self.shelf.price if len(self.shelf.price) else np.zeros(len(self.shelf), np.float32)
-        return np.log(np.where(price > 0, price, np.nan)).astype(np.float32)
+        worth = np.log(np.where(price > 0, price, np.nan)).astype(np.float32)
+        return np.stack([self.shelf.attributes[name] for name in self.words]), shift, offsets, item, share, worth
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> Ranking:
         """Return the ranking of each key."""

@@ -158,7 +158,8 @@ class FactorsModel:
         item, score = np.full((len(trails), first), -1, np.int32), np.full((len(trails), first), np.nan)
         some = np.flatnonzero(np.diff(trails.offsets))
         found, worth = item[some], score[some]
-        nearest(self.tastes(trails.take(some)), np.ascontiguousarray(self.factors.T), np.zeros(len(self.met), np.float32), found, worth)
+        asked = self.tastes(trails.take(some)).astype(np.float32)
+        nearest(asked, np.ascontiguousarray(self.factors.T), np.zeros(len(self.met), np.float32), found, worth)
         item[some], score[some] = np.where(found >= 0, self.met[np.maximum(found, 0)], -1), worth
         return item, score
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.kernel import kernel
 from whenbuy.core.learner import refuse_leak
+from whenbuy.core.log import Dictionary
 from whenbuy.core.ranking import Ranking, Shelf, Trails, Trends, place_on
 from whenbuy.models.ranking.best import best_of
 
@@ -56,10 +58,20 @@ def trails_of(examples: Examples, shelf: Shelf) -> Trails:
 def trends_of(examples: Examples, shelf: Shelf) -> tuple[Ints, Singles]:
     """Return the day of each key (n) and the rates of the things of a shelf on each day (days x k x h)."""
     trends = examples.block(TRENDS, Trends)
-    if trends.shelf is shelf:
-        return trends.row, trends.rate
+    return trends.row, trends.rate if trends.shelf is shelf else _placed(trends, shelf)
+
+
+def _placed(trends: Trends, shelf: Shelf) -> Singles:
+    """Return the rates of the things of another shelf."""
+    if _same(trends.shelf.names, shelf.names):
+        return trends.rate  # the same things, stored twice
     place = place_on(trends.shelf.names, shelf.names)[:-1]
-    return trends.row, np.where((place >= 0)[None, :, None], trends.rate[:, np.maximum(place, 0)], np.float32(0))
+    return np.where((place >= 0)[None, :, None], trends.rate[:, np.maximum(place, 0)], np.float32(0))
+
+
+@lru_cache(maxsize=16)
+def _same(names: Dictionary, others: Dictionary) -> bool:
+    return names.ids.equals(others.ids)
 
 
 def learned_from(examples: Examples, name: str) -> Trails:
@@ -108,8 +120,32 @@ def strangers(trails: Trails) -> Bools:
 def usual(row: Ints, rate: Singles, halflife: int, most: int) -> tuple[Codes, Floats]:
     """Return what everybody wanted most lately on each day that some key stands at (days x m each), the best first."""
     item, score = np.full((len(rate), most), -1, np.int32), np.full((len(rate), most), np.nan)
-    for day in np.unique(row):
-        best_of(rate[day, :, halflife].astype(np.float64), item[day], score[day])
+    held = _Held(rate)
+    for day in np.unique(row).tolist():
+        item[day], score[day] = _wanted(held, day, halflife, most)
+    return item, score
+
+
+class _Held:
+    """Rates that are known by themselves, not by their numbers: those of a day are kept, so the next who asks finds them again."""
+
+    __slots__ = ("rate",)
+
+    def __init__(self, rate: Singles) -> None:
+        self.rate = rate
+
+    def __hash__(self) -> int:
+        return id(self.rate)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and self.rate is other.rate
+
+
+@lru_cache(maxsize=16)
+def _wanted(held: _Held, day: int, halflife: int, most: int) -> tuple[Codes, Floats]:
+    """Return what everybody wanted most on a day (m each); kept for the next time."""
+    item, score = np.full(most, -1, np.int32), np.full(most, np.nan)
+    best_of(held.rate[day, :, halflife].astype(np.float64), item, score)
     return item, score
 
 

@@ -105,7 +105,7 @@ class NextThingModel:
         state = self.events.reading.read_out(sequences_of(trails.take(some)))
         asked = (state[:, :, None] * own).sum(axis=1)  # no BLAS: the bits of a row do not depend on the others
         found, worth = item[some], score[some]
-        nearest(asked, table, bias, found, worth)
+        nearest(asked.astype(np.float32), table, bias, found, worth)
         item[some], score[some] = np.where(found >= 0, thing[np.maximum(found, 0)], -1), worth
         return item, score
 

@@ -28,7 +28,7 @@ class Density:
 
     features: tuple[str, ...]
     sizes: tuple[int, ...] = (20, 50, 100)
-    most: int = 1_500
+    most: int = 4_000
 
     @property
     def name(self) -> str:

@@ -36,6 +36,8 @@ class TextChance:
         How texts become terms.
     weights
         How much each field counts.
+    meaning
+        How much sentence vectors count beside the words (such as `MEANING`; it needs the extra ``text``); 0 where they are not read.
     most
         Texts above this number are sampled.
     seed
@@ -46,6 +48,7 @@ class TextChance:
     strength: float = 4.0
     tfidf: Tfidf = Tfidf()
     weights: tuple[tuple[str, float], ...] = WEIGHTS
+    meaning: float = 0.0
     most: int = 50_000
     seed: int = 0
 
@@ -67,7 +70,7 @@ class TextChance:
         came = label.value[rows] > 0
         if not 0 < came.sum() < len(came):
             raise _all_alike(self.question, len(came))
-        fields = Fields.learn(texts.take(rows), self.tfidf, self.weights)
+        fields = Fields.learn(texts.take(rows), self.tfidf, self.weights, self.meaning)
         lines = Lines.learn(fields.matrix(texts.take(rows)), came[:, None], self.strength)
         return TextChanceModel(self.name, fields, lines, int(label.end[rows].max()))
 
@@ -99,7 +102,7 @@ class TextRating:
     ----------
     question
         Whose label is read: ratings.
-    strength, tfidf, weights, most, seed
+    strength, tfidf, weights, meaning, most, seed
         See `TextChance`.
     """
 
@@ -107,6 +110,7 @@ class TextRating:
     strength: float = 4.0
     tfidf: Tfidf = Tfidf()
     weights: tuple[tuple[str, float], ...] = WEIGHTS
+    meaning: float = 0.0
     most: int = 50_000
     seed: int = 0
 
@@ -126,7 +130,7 @@ class TextRating:
         del valid
         label, texts, rows = _cases(train, self.question, self.most, self.seed)
         levels, above = self._above(label.value[rows])
-        fields = Fields.learn(texts.take(rows), self.tfidf, self.weights)
+        fields = Fields.learn(texts.take(rows), self.tfidf, self.weights, self.meaning)
         lines = Lines.learn(fields.matrix(texts.take(rows)), above, self.strength)
         return TextRatingModel(self.name, levels, fields, lines, int(label.end[rows].max()))
 
@@ -147,7 +151,7 @@ class TextRating:
         """
         label, texts, rows = _cases(train, self.question, self.most, self.seed)
         levels, above = self._above(label.value[rows])
-        fields = Fields.learn(texts.take(rows), self.tfidf, self.weights)
+        fields = Fields.learn(texts.take(rows), self.tfidf, self.weights, self.meaning)
         whole = fields.matrix(texts) if len(train) <= self.most else None  # memory stays bounded where texts are very many
         learns = fields.matrix(texts.take(rows)) if whole is None else whole[rows]
         lines = {}

@@ -72,8 +72,13 @@ class Churn:
 
     @property
     def shown(self) -> Bools:
-        """Which reasons are shown: those whose interval excludes zero and whose part does not round to nothing (n x c)."""
-        return excludes_zero(self.low, self.high) & (self.parts >= _LEAST)
+        """Which reasons are shown (n x c).
+
+        Those whose interval excludes zero and whose part does not round to nothing, of a customer whom all that the shop can change is
+        likelier to have driven away than what it cannot.
+        """
+        likelier = self.parts.sum(axis=1) > self.own
+        return np.asarray(excludes_zero(self.low, self.high) & (self.parts >= _LEAST) & likelier[:, None])
 
     def top(self) -> list[str | None]:
         """Return the largest reason shown of each customer, None where none is."""

@@ -20,6 +20,7 @@ from whenbuy.core.errors import GateError, WhenbuyError
 from whenbuy.core.history import History
 from whenbuy.evaluate.scores import Comparison, Duel, compare
 from whenbuy.pipeline.judging.trial import Trial, asked
+from whenbuy.pipeline.learning.answers import ANSWERS
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.forecaster import Choice, Forecaster
 from whenbuy.pipeline.learning.split import spread
@@ -139,7 +140,7 @@ def beside_floor(choices: Sequence[Choice]) -> Verdict:
 
 def beside_champion(challenger: Forecaster, champion: Forecaster, history: History) -> Verdict:
     """Return whether a model is worse than the champion, by the fairest comparison that there is."""
-    lost = [answer for answer in champion.models if answer not in challenger.models]
+    lost = [answer for answer in champion.answers if answer not in challenger.answers]
     against = (f"It does not answer {', '.join(lost)}, which the champion does.",) if lost else ()
     if silent := _cannot_answer(champion, history):
         return Verdict(against, (f"The champion cannot answer on today's log, so nothing was compared: {silent}",))
@@ -196,7 +197,9 @@ def _closed(history: History, since: int, days: float) -> Instants:
 
 def _deciding(found: Match) -> list[Duel]:
     """Return the scores that the gate looks at, one per answer; lower is better in all of them."""
+    further = [answer for answer in ANSWERS if not ANSWERS[answer].usual]
     names = (
+        *(f"{answer}_{score}" for answer in further for score in ("logloss", f"logloss_{found.weeks.days:g}d", "rmse")),
         f"logloss_{found.weeks.days:g}d",
         "orders_rmse",
         "amount_rmse",
@@ -211,7 +214,7 @@ def _deciding(found: Match) -> list[Duel]:
 def _not_compared(challenger: Forecaster, champion: Forecaster, days: float) -> tuple[str, ...]:
     """Return which answers both give but to unlike questions, in a sentence; nothing where there is none."""
     compared = {question.name for question in asked(days, challenger, champion)}
-    apart = [answer for answer in champion.models if answer in challenger.models and answer not in compared]
+    apart = [answer for answer in champion.answers if answer in challenger.answers and answer not in compared]
     reason = "the two answer over other windows or about other classes, or the windows have not closed"
     return (f"Not compared: {', '.join(apart)} ({reason}).",) if apart else ()
 

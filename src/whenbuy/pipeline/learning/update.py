@@ -102,6 +102,6 @@ def _updated(model: Model[Any], answer: str, later: Examples) -> Model[Any] | No
 
 def _note(model: Forecaster, made: Plan, learned: list[str]) -> str:
     clock = made.history.clock
-    kept = [answer for answer in model.models if answer not in learned]
+    kept = [answer for answer in model.every if answer not in learned]
     stays = f"; {', '.join(kept)} stayed as they were" if kept else ""
     return f"From {clock.show(model.known_until)} to {clock.show(made.end)} {', '.join(learned)} learned on{stays}."

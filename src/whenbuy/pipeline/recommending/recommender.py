@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -125,17 +126,18 @@ class Recommender:
         if top < 1:
             raise UsageError(f"{top} things were asked for.", "A list has one at least.", "Ask for more.")
         keys = asked(history, users, as_of)
-        asking = Asking.of(self.shelf)
-        examples = asking.examples(history, keys)
+        examples = _reads(self.shelf).examples(history, keys)
         ranking = self.model.predict(examples)
         trails = examples.block(TRAILS, Trails)
         rules = Rules() if rules is None else rules
         instant = int(keys.cutoff[0]) if len(keys) else history.end
         row, rate = trends_of(examples, self.shelf)
         may = rules.allowed(self.shelf, history, instant)
-        item = self._allowed(ranking, rules, trails, may, usual(row, np.where(may[None, :, None], rate, 0), 2, top + _FURTHER)[0][row])
+        kept = rate if may.all() else np.where(may[None, :, None], rate, 0)
+        further = usual(row, kept, 2, top + _FURTHER)[0][row]
+        item = self._allowed(ranking, rules, trails, may, further)
         score = _scores(ranking, item)
-        wanted = rate[row[0], :, -1].astype(float) if len(row) else None
+        wanted = rate[row[0], :, -1].astype(float) if len(row) and novel else None
         item = varied(item, score, self.shelf, top, diverse, novel, wanted)
         shown = replace(ranking, item=item, score=np.where(item >= 0, -np.arange(item.shape[1], dtype=float), np.nan))
         told = reasons if reasons is not None else len(keys) <= REASONS
@@ -278,6 +280,12 @@ def asked(history: History, users: Iterable[str] | None, as_of: int | str | None
     """Return the keys of the customers named, or of all people known before a moment."""
     keys = history.keys(users, as_of)
     return keys if users is not None else keys.take(np.flatnonzero(people(history.before(keys))))
+
+
+@lru_cache(maxsize=4)
+def _reads(shelf: Shelf) -> Asking:
+    """Return how the past is read; kept, so that what everybody wanted on a day is summed up once."""
+    return Asking.of(shelf)
 
 
 def _question(history: History, days: float) -> NextItems:

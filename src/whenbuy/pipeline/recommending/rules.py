@@ -68,8 +68,9 @@ class Rules:
                 unknown = [word for word, code in zip(words, codes, strict=True) if code < 0]
                 raise NotFoundError(f"No thing has the {name} {', '.join(unknown)}.", "Words are those of the log.", "Check the spelling.")
             may &= np.isin(shelf.attributes[name], codes)
-        gone = shelf.names.codes(self.without)
-        may[gone[gone >= 0]] = False
+        if self.without:
+            gone = shelf.names.codes(self.without)
+            may[gone[gone >= 0]] = False
         return may
 
     def barred(self, trails: Trails, item: Codes) -> Bools:

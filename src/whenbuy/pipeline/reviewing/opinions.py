@@ -15,8 +15,10 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.errors import ColumnError, NotEnoughDataError
 from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
+from whenbuy.models.text.fields import MEANING
 from whenbuy.models.text.reading import TextRating
 from whenbuy.models.text.topics import Topics, TopicsModel
+from whenbuy.models.text.vectors import at_hand
 from whenbuy.pipeline.reviewing.reviews import GROUPS, Reviews
 from whenbuy.pipeline.reviewing.shrunk import shrunk
 from whenbuy.pipeline.reviewing.trends import Trend, falling, trend
@@ -248,7 +250,8 @@ def _read(reviews: Reviews, seed: int) -> tuple[Floats, Floats]:
         raise NotEnoughDataError(f"{rated} texts have a rating.", f"{RATED} teach what others say.", "Give a longer log.")
     writer = np.where(reviews.user < len(reviews.users), reviews.user, len(reviews.users) + np.arange(len(reviews)))
     fold = np.random.default_rng(seed).permutation(len(reviews.users) + len(reviews))[writer] % FOLDS
-    levels, above = TextRating(seed=seed).out_of_fold(examples, fold.astype(np.int64))
+    reader = TextRating(meaning=MEANING if at_hand() else 0.0, seed=seed)
+    levels, above = reader.out_of_fold(examples, fold.astype(np.int64))
     low, high = reviews.scale
     good = int(np.searchsorted(levels, low + GOOD * (high - low)))
     sentiment = np.ones(len(reviews)) if good == 0 else above[:, good - 1] if good < len(levels) else np.zeros(len(reviews))

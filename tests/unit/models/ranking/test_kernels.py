@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from whenbuy.core.arrays import DAY
 from whenbuy.core.log import Dictionary
 from whenbuy.core.ranking import Shelf, Trails
-from whenbuy.models.ranking.best import best_of, best_of_each, nearest, write_best
+from whenbuy.models.ranking.best import _likely, best_of, best_of_each, nearest, write_best
 from whenbuy.models.ranking.content import of_her_words
 from whenbuy.models.ranking.due import visits
 from whenbuy.models.ranking.item_item import led_to, near_things
@@ -254,10 +254,23 @@ def test_candidates_and_filling(n, seed):
 
 def test_nearest_are_those_of_a_product():
     rng = np.random.default_rng(0)
-    asked, table, bias = rng.normal(size=(3, 4)), rng.normal(size=(4, 5000)).astype(np.float32), rng.normal(size=5000).astype(np.float32)
-    item, out = np.empty((3, M), np.int32), np.empty((3, M))
+    asked, table, bias = (rng.normal(size=size).astype(np.float32) for size in ((20, 6), (6, 5000), (5000,)))
+    item, out = np.empty((20, M), np.int32), np.empty((20, M))
     nearest(asked, table, bias, item, out)
-    score = asked @ table + bias
+    score = asked.astype(np.float64) @ table + bias
     assert np.array_equal(item, np.argsort(-score, axis=1)[:, :M])
     shares = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
-    assert np.allclose(out, np.take_along_axis(shares, item.astype(int), axis=1))
+    assert np.allclose(out, np.take_along_axis(shares, item.astype(int), axis=1), rtol=1e-4)
+    alone, own = np.empty((1, M), np.int32), np.empty((1, M))
+    nearest(asked[17:18], table, bias, alone, own)
+    assert np.array_equal(alone[0], item[17])
+    assert np.array_equal(own[0], out[17])  # bit for bit, whatever else is asked
+
+
+def test_the_likely_hold_the_best_and_all_that_are_as_good():
+    score = np.zeros(5000)
+    score[[7, 300, 4999]] = 1.0, 2.0, 2.0
+    assert _likely(score, 2).tolist() == [300, 4999]
+    assert _likely(score, 3).tolist() == [7, 300, 4999]
+    assert len(_likely(score, 4)) == 5000
+    assert _likely(score[:100], 3).tolist() == list(range(100))

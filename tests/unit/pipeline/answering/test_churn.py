@@ -170,3 +170,11 @@ def test_one_message_a_week_is_no_pressure() -> None:
     rows = trails.rows_of(shop().people["user_id"].to_list())
     assert (trails.forgiven[rows[seldom & (rows >= 0)], pressure] == 0).all()
     assert trails.weight[trails.cause == pressure].max() <= 7 - FREE
+
+
+def test_who_likelier_left_for_reasons_of_her_own_is_told_none_that_the_shop_can_change() -> None:
+    told = found()
+    other = told.own >= told.parts.sum(axis=1)
+    assert other.any()
+    assert not told.shown[other].any()
+    assert told.shown[~other].any()

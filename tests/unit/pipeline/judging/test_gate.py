@@ -10,6 +10,7 @@ from whenbuy.core.errors import ColumnError, GateError
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import KaplanMeier, KaplanMeierModel, PoissonRate
+from whenbuy.models.numbers import VisitRate
 from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline.judging import gate
 from whenbuy.pipeline.judging.gate import Verdict, Weeks, beside_champion, beside_floor, judge, match
@@ -179,6 +180,17 @@ def test_every_answer_decides_and_what_was_asked_otherwise_is_named(history, day
     assert any(reason.startswith("spend_rmse is worse") for reason in verdict.against)
     elsewhere = replace(one, windows={"spend": 14.0})
     assert "Not compared: spend" in judge(elsewhere, other, history).words
+
+
+def test_answers_asked_for_by_name_decide_too(history, days):
+    def comes(answer, grid):
+        return (VisitRate(),) if answer == "visits" else quick(answer, grid)
+
+    one, other = (fit(history, days(moment), horizons=(7, 28), candidates=comes, ask=("purchase", "visits")) for moment in (60, 90))
+    assert no_worse(judge(one, other, history))
+    wrong = replace(one, further={"visits": replace(one.further["visits"], share=50 * one.further["visits"].share)})
+    assert any(reason.startswith("visits_logloss is worse") for reason in judge(wrong, other, history).against)
+    assert judge(replace(one, further={}), other, history).against == ("It does not answer visits, which the champion does.",)
 
 
 def test_a_model_that_answers_less_is_refused(history, days, learned):

@@ -89,6 +89,11 @@ def test_nothing_new_is_an_error_that_says_when_to_come_back(new, history):
         update(new, history, day(history, 14))
 
 
+def test_answers_that_are_given_in_batches_only_are_named_among_those_that_stay(model, history):
+    asked = replace(model, further={"visits": Stays(model.known_until)})
+    assert "amount, visits stayed as they were." in update(asked, history, day(history, 14)).notes[-1]
+
+
 def test_models_that_cannot_learn_on_are_not_updated(history):
     made = learn(history, day(history, 42))
     amounts = replace(made, models={"purchase": Stays(made.models["purchase"].known_until), "amount": made.models["amount"]})

@@ -23,7 +23,6 @@ from whenbuy.pipeline.recommending.asking import Asking
 from whenbuy.pipeline.recommending.because import because
 from whenbuy.pipeline.recommending.recommender import TYPES, learn
 from whenbuy.pipeline.recommending.rules import Rules
-from whenbuy.pipeline.recommending.sessions import by_session
 from whenbuy.pipeline.recommending.variety import varied
 
 SMALL = Hybrid(grow=Boosting(trees=30, min_leaf=20))
@@ -157,18 +156,6 @@ def test_variety_spreads_the_categories():
     assert varied(item, score, shelf, 2, 0.0, 1.0, wanted).tolist()[0][0] == 1
     assert varied(item[:0], score[:0], shelf, 2, 0.5).shape == (0, 2)
     assert varied(item, score, Shelf(shelf.names), 4, 0.5).tolist()[0] == [0, 1, 2, 3]
-
-
-def test_sessions_stand_for_customers():
-    history = things([(0, DAY, 0, 0, 1, 1), (0, DAY, 0, 0, 2, 1), (1, 2 * DAY, 0, 0, 3, 1), (1, 3 * DAY, 0, 0, 4, 1)], users=2, late=False)
-    session = Column(np.array([1, 0, 0, -1], np.int32), Dictionary.of(("s0", "s1")))
-    held = replace(history, log=replace(history.log, columns={**history.log.columns, "session_id": session}))
-    found = by_session(held).log
-    assert found.users.ids.to_list() == ["s0", "s1"]
-    assert found.offsets.tolist() == [0, 2, 3]
-    assert found.columns["item_id"].values.tolist() == [1, 2, 0, 3]
-    with pytest.raises(ColumnError, match="session_id"):
-        by_session(history)
 
 
 def test_notebooks_show_it():
