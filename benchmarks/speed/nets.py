@@ -2,7 +2,8 @@
 
 Figures are processor time on one thread. Training is measured on streams of very different lengths, in whole steps (tokens from their names
 and numbers, the encoder, a curve read out at eight places of each stream, slopes, Adam), by turns, best of several; padding does not count.
-The padded GRU takes streams as they come, 64 at a time. One step is called from Python with a new event each time.
+The GRU in buckets has the better of two sizes of batches, because it likes larger ones; the padded one takes streams as they come, 64 at a
+time. One step is called from Python with a new event each time.
 """
 
 import time
@@ -20,6 +21,8 @@ STEP = Row(area=AREA, name="step_us", unit="µs", better="lower", peer=160, targ
 VS_TORCH = Row(area=AREA, name="step_vs_torch", unit="×", better="higher", peer=160, target=10, peer_better="lower")
 WIDTH = 64
 STREAMS = 400
+BATCH, LARGE = 4096, 16384
+"""Tokens of a batch, padding counted: as `Training` has them, and as a GRU likes them."""
 
 
 def rows() -> Iterator[Row]:
@@ -49,7 +52,7 @@ def events(streams: int, seed: int = 0) -> Any:
 
 
 def training() -> list[float]:
-    """Tokens a second: one layer of the linear recurrence and two, one of a GRU, and that GRU on padded batches."""
+    """Tokens a second: one layer of the linear recurrence and two, one of a GRU in buckets, and that GRU on padded batches."""
     from whenbuy.models.neural.engine import threads
     from whenbuy.models.neural.gru import Gru
     from whenbuy.models.neural.linear_recurrence import LinearRecurrence
@@ -57,16 +60,17 @@ def training() -> list[float]:
     sequences = events(STREAMS)
     with threads(1):
         ways = [
-            *(_epoch(encoder, sequences) for encoder in (LinearRecurrence(WIDTH, 1), LinearRecurrence(WIDTH, 2), Gru(WIDTH))),
-            _epoch(Gru(WIDTH), sequences, padded=True),
+            *(_epoch(encoder, sequences, BATCH) for encoder in (LinearRecurrence(WIDTH, 1), LinearRecurrence(WIDTH, 2), Gru(WIDTH))),
+            _epoch(Gru(WIDTH), sequences, LARGE),
+            _epoch(Gru(WIDTH), sequences, None),
         ]
         ways[0]()
-        seconds = [min(turn) for turn in zip(*[[_cpu(way) for way in ways] for _ in range(5)], strict=True)]
-    return [len(sequences.time) / each for each in seconds]
+        one, two, small, large, padded = (min(turn) for turn in zip(*[[_cpu(way) for way in ways] for _ in range(5)], strict=True))
+    return [len(sequences.time) / each for each in (one, two, min(small, large), padded)]
 
 
-def _epoch(encoder: Any, sequences: Any, padded: bool = False) -> Callable[[], None]:
-    """An epoch of training with one encoder."""
+def _epoch(encoder: Any, sequences: Any, tokens: int | None) -> Callable[[], None]:
+    """An epoch of training with one encoder, in buckets of so many tokens; padded without a number."""
     from whenbuy.models.neural.engine import spread_evenly, torch
     from whenbuy.models.neural.optimise import Optimiser
     from whenbuy.models.neural.reading import first_weights, states_of
@@ -76,7 +80,7 @@ def _epoch(encoder: Any, sequences: Any, padded: bool = False) -> Callable[[], N
 
     rng = np.random.default_rng(0)
     reader = Inputs().learn(sequences, np.arange(len(sequences.time)))
-    tokens, streams = reader.read(sequences), Streams.of(sequences)
+    read_tokens, streams = reader.read(sequences), Streams.of(sequences)
     weights = first_weights(encoder, reader, rng) | {"layers/0": spread_evenly(rng, WIDTH, 28)}
     tensors = {name: torch().tensor(part, requires_grad=True) for name, part in weights.items()}
     optimiser = Optimiser()
@@ -84,10 +88,10 @@ def _epoch(encoder: Any, sequences: Any, padded: bool = False) -> Callable[[], N
 
     def epoch() -> None:
         every = np.random.default_rng(1).permutation(len(streams))
-        batches = np.array_split(every, len(every) // 64) if padded else streams.batches(4096, 2**62, np.random.default_rng(1))
-        for batch in batches:
+        buckets = None if tokens is None else streams.batches(tokens, 2**62, np.random.default_rng(1))
+        for batch in buckets or np.array_split(every, len(every) // 64):
             length = streams.length[batch]
-            told = side_by_side(tokens, streams.start[batch], length)
+            told = side_by_side(read_tokens, streams.start[batch], length)
             states = states_of(encoder, reader, tensors, told)
             place = torch().from_numpy((np.arange(1, 9)[:, None] * (length - 1) // 8).ravel())
             read = states[place, torch().arange(len(length)).repeat(8)]

@@ -9,7 +9,7 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
-from whenbuy.features import ByClass, Features, LatestActs, default_features, most_bought, rhythm_features
+from whenbuy.features import ActiveDays, ByClass, Features, LatestActs, default_features, most_bought, rhythm_features
 from whenbuy.ingest.simulate import simulate
 from whenbuy.pipeline.learning.build import examples, panel
 from whenbuy.pipeline.learning.grid import Grid
@@ -54,7 +54,8 @@ def acts():
 
 @cache
 def blocks():
-    return {"interactions": ByClass(most_bought(shop().cut(boundary()).log, most=4)), "visits": PastVisits(), "acts": LatestActs(acts())}
+    classes = ByClass(most_bought(shop().cut(boundary()).log, most=4))
+    return {"interactions": classes, "visits": PastVisits(), "acts": LatestActs(acts()), "days": ActiveDays()}
 
 
 def questions():

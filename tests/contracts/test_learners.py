@@ -33,6 +33,8 @@ from whenbuy.models.last_act import LastAct
 from whenbuy.models.neural.amount import NeuralAmount
 from whenbuy.models.neural.classes import NeuralClasses
 from whenbuy.models.neural.curve import NeuralCurve
+from whenbuy.models.neural.days import NeuralDays
+from whenbuy.models.neural.linear_recurrence import LinearRecurrence
 from whenbuy.models.neural.mlp import Mlp
 from whenbuy.models.neural.next_act import NeuralActs
 from whenbuy.models.neural.training import Training
@@ -73,6 +75,7 @@ def known():
         SurvivalRegression(GRID.days, max_rows=500), SurvivalRegression(GRID.days, "weibull", max_rows=500),
         *activity(GRID), *visits(GRID), *next_acts(GRID), NeuralActs(7.0, replace(NeuralActs(7.0).learning, training=BRIEF)),
         NeuralCurve(GRID.days, Mlp(), training=BRIEF), NeuralAmount(Mlp(), training=BRIEF), NeuralClasses(7.0, Mlp(), training=BRIEF),
+        NeuralDays(GRID.days, LinearRecurrence(16, 1, decay=False), hidden=16, training=BRIEF),
     )  # fmt: skip
     named = {learner.name: learner for learner in (*listed, *further)}
     assert len(named) == len(listed) + len(further)

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from whenbuy.features.active_days import ActiveDays
 from whenbuy.features.acts import LatestActs
 from whenbuy.features.builder import Builder, Feature
 from whenbuy.features.calendar import Calendar, Holiday, Payday, Weekdays
@@ -54,6 +55,7 @@ from whenbuy.features.totals import Count, Deviation, Frequency, Mean, Orders, O
 
 __all__ = [
     "TYPES",
+    "ActiveDays",
     "BigOrder",
     "Builder",
     "ByClass",
@@ -99,8 +101,9 @@ __all__ = [
 TYPES: Final[dict[str, type]] = {
     made.__name__: made
     for made in (
-        BigOrder, ByClass, Calendar, Context, Count, Daily, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps, Holiday, Last,
-        LastOrder, LatestActs, LatestEvents, Mean, Met, Offers, Orders, Over, Payday, Rate, Recency, Share, Sum, Tenure, Weekdays,
+        ActiveDays, BigOrder, ByClass, Calendar, Context, Count, Daily, Decayed, Deviation, Features, First, FirstOrder, Frequency, Gaps,
+        Holiday, Last, LastOrder, LatestActs, LatestEvents, Mean, Met, Offers, Orders, Over, Payday, Rate, Recency, Share, Sum, Tenure,
+        Weekdays,
     )
 }  # fmt: skip
 """The classes of a spec, and of the settings of blocks, by name, for the codec."""

@@ -8,13 +8,13 @@ shortest to the longest, and those of all time behind them; ``state`` and ``deca
 from __future__ import annotations
 
 import math
-from decimal import Decimal, localcontext
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 
 from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
 from whenbuy.core.kernel import kernel
+from whenbuy.features.exact import deviation, halve, square
 
 HEAVY: Final = 4096
 """So many of a user's newest events (by time) keep their exact instant; the older ones count from the start of their UTC day."""
@@ -33,13 +33,7 @@ RATIO, DEVIATION, REPEATS, SINCE, VALUE, NAME, GAP_MEAN, GAP_DEVIATION, GAP_LAST
 ZERO, PLUS, MINUS = cast("int", np.int64(0)), cast("int", np.int64(1)), cast("int", np.int64(-1))
 """Numbers for calls between kernels: a bare 0 or 1 would compile the kernel once more, for that very number."""
 
-_ONES = 2**32 - 1
 _MS_PER_DAY = 86_400_000.0
-
-with localcontext() as _exactly:
-    _exactly.prec = 40
-    _ROOTS: Final = np.array([float(Decimal(2) ** (Decimal(-i) / 64)) for i in range(64)])
-_POWERS: Final = np.array([2.0**-k for k in range(1023)])
 
 
 class Code(NamedTuple):
@@ -119,47 +113,6 @@ def unpack(integers: Ints, reals: Floats) -> Code:
 
 
 @kernel
-def halve(x: float) -> float:
-    """Return 2**-x for x >= 0, 0 beyond 1,022; of basic operations only, so it has the same bits everywhere (relative error < 4e-16)."""
-    step = math.floor(x * 64.0 + 0.5)
-    if step >= 65_408.0:
-        return 0.0
-    z = (step / 64.0 - x) * 0.6931471805599453
-    near = 1.0 + z * (1.0 + z * (0.5 + z * (0.16666666666666666 + z * (0.041666666666666664 + z * 0.008333333333333333))))
-    return float(_POWERS[int(step) >> 6] * (_ROOTS[int(step) & 63] * near))
-
-
-@kernel
-def square(x: int) -> tuple[int, int]:
-    """Return x * x as a multiple of 2**32 and a rest, for abs(x) < 2**47."""
-    x = abs(x)
-    high, low = x >> 31, x & (2**31 - 1)
-    low_squared = low * low
-    return high * high * 2**30 + high * low + (low_squared >> 32), low_squared & _ONES
-
-
-@kernel
-def deviation(n: int, total: int, high: int, low: int) -> float:
-    """Return the sample standard deviation of n integers from their sum and the sum of their squares (high * 2**32 + low), NaN for n < 2.
-
-    The squares are centred on the whole part of the mean in 96-bit integers, so nothing cancels; exact while they sum to less than 2**95.
-    """
-    if n < 2:
-        return math.nan
-    mean = total // n
-    rest = total - mean * n
-    other = total + rest
-    mean_high, mean_low, other_high, other_low = mean >> 32, mean & _ONES, other >> 32, other & _ONES
-    upper = (mean_low >> 16) * other_low
-    lower = ((upper & 0xFFFF) << 16) + (mean_low & 0xFFFF) * other_low
-    high -= ((mean_high * other_high) << 32) + mean_high * other_low + mean_low * other_high + (upper >> 16) + (lower >> 32)
-    low -= lower & _ONES
-    high += low >> 32
-    centred = float(high) * 4294967296.0 + float(low & _ONES)
-    return math.sqrt(max(centred - float(rest) * float(rest) / float(n), 0.0) / float(n - 1))
-
-
-@kernel
 def worth(action: int, value: int) -> tuple[int, int]:
     """Return what one event adds to its lane, and to the next one."""
     if action == COUNT:
@@ -195,6 +148,26 @@ def add(
                 totals[row, place] += sign * more
                 if next_more:
                     totals[row, place + 1] += sign * next_more
+
+
+@kernel
+def count_one(
+    units: Ints, lane_first: Ints, lanes: Ints, kind: int, values: Ints, event: int, sign: int, totals: Ints, window: int, last: int
+) -> None:  # fmt: skip
+    """Add one event to (sign 1) or take it from (-1) totals, as `add` does; a whole `Code` is slow to hand on for so little."""
+    width = units.shape[1]
+    for base in range(window * width, last * width, max(width, 1)):
+        for lane in range(width):
+            totals[base + lane] += sign * units[kind, lane]
+    for step in range(lane_first[kind], lane_first[kind + 1]):
+        where = lanes[step, 3]
+        if where >= 0 and values[where, event] != lanes[step, 4]:
+            continue
+        more, next_more = worth(lanes[step, 0], values[lanes[step, 2], event] if lanes[step, 2] >= 0 else 0)
+        for place in range(window * width + lanes[step, 1], last * width, width):
+            totals[place] += sign * more
+            if next_more:
+                totals[place + 1] += sign * next_more
 
 
 @kernel
@@ -314,7 +287,7 @@ def folded(action: int, old: int, value: int) -> int:
 
 
 @kernel
-def _of_totals(way: int, a: int, b: int, c: int, d: int, factor: float, other: float) -> float:
+def of_totals(way: int, a: int, b: int, c: int, d: int, factor: float, other: float) -> float:
     """Return a feature made of totals."""
     if way == RATIO:
         return math.nan if b == 0 else (float(a) / factor) / (float(b) / other)
@@ -324,7 +297,7 @@ def _of_totals(way: int, a: int, b: int, c: int, d: int, factor: float, other: f
 
 
 @kernel
-def _of_gaps(way: int, n: int, total: int, high: int, low: int, last: int) -> float:
+def of_gaps(way: int, n: int, total: int, high: int, low: int, last: int) -> float:
     """Return a feature of the gaps, in days."""
     if n == 0:
         return math.nan
@@ -336,7 +309,7 @@ def _of_gaps(way: int, n: int, total: int, high: int, low: int, last: int) -> fl
 
 
 @kernel
-def _big_orders(state: Ints, row: int, slot: int) -> tuple[int, int, int]:
+def big_orders(state: Ints, row: int, slot: int) -> tuple[int, int, int]:
     """Return the number of orders, when the last big one was and how many are big, the open one among them."""
     n, last, big = state[row, slot + 2], state[row, slot + 4], state[row, slot + 5]
     if state[row, slot + 1] != MISSING:
@@ -347,16 +320,16 @@ def _big_orders(state: Ints, row: int, slot: int) -> tuple[int, int, int]:
 
 
 @kernel
-def _of_orders(way: int, state: Ints, row: int, slot: int, at: int) -> float:
+def of_orders(way: int, state: Ints, row: int, slot: int, at: int) -> float:
     """Return a feature of the big orders, the open one among them."""
-    n, last, big = _big_orders(state, row, slot)
+    n, last, big = big_orders(state, row, slot)
     if way == BIG_SINCE:
         return math.nan if last == MISSING else float(at - last) / float(DAY)
     return math.nan if n == 0 else float(big) / float(n)
 
 
 @kernel
-def _of_state(way: int, value: int, at: int, factor: float) -> float:
+def of_state(way: int, value: int, at: int, factor: float) -> float:
     """Return a feature made of one slot."""
     if value == MISSING:
         return math.nan
@@ -393,80 +366,13 @@ def read_rest(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instant
                 if state[row, a] != MISSING:
                     known = decays[row, b] * halve(float(at[key] - state[row, a]) / factor) * other
             elif way <= REPEATS:
-                known = _of_totals(way, totals[row, a], totals[row, b], totals[row, c], totals[row, d], factor, other)
+                known = of_totals(way, totals[row, a], totals[row, b], totals[row, c], totals[row, d], factor, other)
             elif way in (GAP_MEAN, GAP_DEVIATION, GAP_LAST):
-                known = _of_gaps(way, state[row, a + 1], state[row, a + 2], state[row, a + 3], state[row, a + 4], state[row, a + 5])
+                known = of_gaps(way, state[row, a + 1], state[row, a + 2], state[row, a + 3], state[row, a + 4], state[row, a + 5])
             elif way >= BIG_SINCE:
-                known = _of_orders(way, state, row, a, at[key])
+                known = of_orders(way, state, row, a, at[key])
             elif way == NAME:
                 known = math.nan if state[row, a] == MISSING else float(names[b + state[row, a]] if state[row, a] < c else d)
             else:
-                known = _of_state(way, state[row, a], at[key], factor)
+                known = of_state(way, state[row, a], at[key], factor)
             out[place[key], column] = known
-
-
-@kernel
-def spread_totals(code: Code, totals: Ints, row: Singles, begin: int, end: int, out: Singles) -> None:
-    """Write what totals say for the instants begin … end at which they stand so (features x m); ``row`` holds the plain features."""
-    plain, reads, factors = code.plain, code.reads, code.factors
-    for p in range(len(plain)):
-        for i in range(begin, end):
-            out[plain[p, 0], i] = row[plain[p, 0]]
-    for r in range(len(reads)):
-        if reads[r, 0] <= REPEATS:
-            way, a, b, c, d = reads[r, 0], reads[r, 2], reads[r, 3], reads[r, 4], reads[r, 5]
-            known = _of_totals(way, totals[0, a], totals[0, b], totals[0, c], totals[0, d], factors[r, 0], factors[r, 1])
-            for i in range(begin, end):
-                out[reads[r, 1], i] = known
-
-
-@kernel
-def spread_state(code: Code, state: Ints, decays: Floats, at: int, step: int, out: Singles) -> None:
-    """Write the features that are no totals as of instants that are a step apart (features x m), as `read_rest` does at each of them."""
-    reads, factors, names = code.reads, code.factors, code.names
-    for r in range(len(reads)):
-        way, a, found = reads[r, 0], reads[r, 2], out[reads[r, 1]]
-        if way <= REPEATS:
-            continue
-        if way == DECAYED:
-            if state[0, a] == MISSING:
-                found[:] = np.float32(0.0)
-            else:
-                spread_decay(decays[0, reads[r, 3]], at - state[0, a], step, factors[r, 0], factors[r, 1], found)
-        elif way in (GAP_MEAN, GAP_DEVIATION, GAP_LAST):
-            known = _of_gaps(way, state[0, a + 1], state[0, a + 2], state[0, a + 3], state[0, a + 4], state[0, a + 5])
-            found[:] = np.float32(known)
-        elif way >= BIG_SINCE:
-            _, latest, _ = _big_orders(state, ZERO, a)
-            if way == BIG_SINCE and latest != MISSING:
-                _spread_since(at - latest, step, found)
-            else:
-                found[:] = np.float32(_of_orders(way, state, ZERO, a, at))
-        elif way == NAME:
-            b, c, d = reads[r, 3], reads[r, 4], reads[r, 5]
-            found[:] = np.float32(math.nan if state[0, a] == MISSING else float(names[b + state[0, a]] if state[0, a] < c else d))
-        elif way == SINCE and state[0, a] != MISSING:
-            _spread_since(at - state[0, a], step, found)
-        else:
-            found[:] = np.float32(_of_state(way, state[0, a], at, factors[r, 0]))
-
-
-@kernel
-def _spread_since(since: int, step: int, found: Singles) -> None:
-    for i in range(len(found)):
-        found[i] = np.true_divide(float(since + i * step), float(DAY))
-
-
-@kernel
-def spread_decay(total: float, since: int, step: int, halflife: float, scale: float, found: Singles) -> None:
-    """Write a decayed total as of instants that are a step apart, with the bits that `halve` has; the loop does several at once."""
-    if np.true_divide(float(since + (len(found) - 1) * step), halflife) * 64.0 + 0.5 >= 65_408.0:
-        for i in range(len(found)):
-            found[i] = total * halve(float(since + i * step) / halflife) * scale
-        return
-    for i in range(len(found)):
-        x = np.true_divide(float(since + i * step), halflife)
-        stage = np.floor(x * 64.0 + 0.5)
-        z = (stage / 64.0 - x) * 0.6931471805599453
-        near = 1.0 + z * (1.0 + z * (0.5 + z * (0.16666666666666666 + z * (0.041666666666666664 + z * 0.008333333333333333))))
-        found[i] = total * (_POWERS[int(stage) >> 6] * (_ROOTS[int(stage) & 63] * near)) * scale

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from struct import Struct
 from typing import Final
@@ -14,6 +13,7 @@ from whenbuy.core.arrays import MISSING, Instants, Ints, Singles
 from whenbuy.core.errors import DamagedError, LeakError, UsageError
 from whenbuy.core.examples import Table
 from whenbuy.features import ring
+from whenbuy.features.ahead import Ahead, read_ahead
 from whenbuy.features.lanes import pack
 from whenbuy.features.local import part_of, part_of_one, steady
 from whenbuy.features.program import Program
@@ -63,10 +63,7 @@ class Live:
         self._day: tuple[int, int] = (0, 0)
         self._calendar = np.empty((1, len(program.names)), np.float32)
         self._turn = np.arange(len(program.names))
-        filled = [column for column, _ in program.by_day]
-        sizes = [len(filled), len(program.turned), len(program.over)]
-        self._shape = np.array([*sizes, *filled, *program.turned, *program.over.ravel()], np.int64)
-        self._ahead = Ahead(0, np.zeros((2, 1), np.int64), self._calendar)
+        self._ahead = Ahead.of(program, 0, 1, 1)
 
     def __len__(self) -> int:
         return len(self._users)
@@ -126,7 +123,9 @@ class Live:
             time, kind, values = self.program.read(chunk)
             at, done = 0, ring.FULL
             while done == ring.FULL:
-                at, done = ring.feed(self.program.code, self._users, self._memory, who, log.known_at[chunk], time, kind, values, at)
+                at, done = ring.feed(
+                    self._integers, self._reals, self._users, self._memory, who, log.known_at[chunk], time, kind, values, at
+                )
                 if done == ring.FULL:
                     self._grow()
             if done == ring.BACKWARD:
@@ -155,7 +154,7 @@ class Live:
         values = np.ascontiguousarray(np.vstack([values, *parts]), np.int64)
         who, at, done = np.full(len(time), user), 0, ring.FULL
         while done == ring.FULL:
-            at, done = ring.feed(self.program.code, self._users, self._memory, who, known_at, time, kind, values, at)
+            at, done = ring.feed(self._integers, self._reals, self._users, self._memory, who, known_at, time, kind, values, at)
             if done == ring.FULL:
                 self._grow()
         if done == ring.BACKWARD:
@@ -195,8 +194,8 @@ class Live:
             program.divide(out[None])
         return out
 
-    def path(self, user: int, at: int, step: int, count: int) -> Singles:
-        """Return the features of one user as of an instant and so many steps later each, had nothing happened in between (names x count).
+    def ahead(self, user: int, at: int, step: int, count: int) -> tuple[Singles, Ints]:
+        """Return the features of one user as of an instant and so many steps later each, had nothing happened in between.
 
         Parameters
         ----------
@@ -209,6 +208,10 @@ class Live:
         count
             How many instants.
 
+        Returns
+        -------
+        The features (names x count), and which of them change (names): of the others only the first instant is written.
+
         Raises
         ------
         LeakError
@@ -216,22 +219,26 @@ class Live:
         """
         if user >= len(self._users):
             self._admit(user + 1)
-        if not self._ahead.covers(at, at + (count - 1) * step):
-            self._ahead = Ahead.of(self.program, at, at + count * step)
         ahead, program = self._ahead, self.program
-        out = np.empty((len(program.names), count), np.float32)
-        done = ring.read_path(
-            self._integers, self._reals, self._users, self._memory, user, self._width, at, step, ahead.days, ahead.calendar, self._shape,
-            out,
-        )  # fmt: skip
+        if not ahead.covers(at, step, count):
+            ahead = self._ahead = Ahead.of(program, at, step, count)
+        out, moved = np.empty((len(program.names), count), np.float32), np.empty(len(program.names), np.int64)
+        done = read_ahead(
+            self._integers, self._reals, self._users, self._memory, user, self._width, at, step, ahead.layout, ahead.told, out, moved
+        )
         if done == ring.BACKWARD:
             raise _too_early()
         if program.by_instant:
             cutoff, later = np.full(count, at), at + np.arange(count) * step
+            _filled(out, moved)
             for column, measure in program.by_instant:
                 out[column] = measure(cutoff, later)
             program.divide(out.T)
-        return out
+        return out, moved
+
+    def path(self, user: int, at: int, step: int, count: int) -> Singles:
+        """Return the same with every instant written (names x count); parameters and errors are those of `ahead`."""
+        return _filled(*self.ahead(user, at, step, count))
 
     def table(self, users: Ints, at: Instants, cutoff: Instants) -> Table:
         """Return the features of users as of an instant each (n rows); parameters and errors are those of `read`."""
@@ -278,40 +285,12 @@ class Live:
         self._memory = np.concatenate([self._memory, np.zeros_like(self._memory)])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ahead:
-    """The shop's days ahead.
-
-    Parameters
-    ----------
-    begin
-        The midnight before the first of them.
-    days
-        The midnights behind each, and their weekdays (2 x d).
-    calendar
-        What the calendar says of each (d x f).
-    """
-
-    begin: int
-    days: Ints
-    calendar: Singles
-
-    @classmethod
-    def of(cls, program: Program, at: int, end: int) -> Ahead:
-        """Return the days from that of an instant to that of another."""
-        clock = program.clock
-        begin = int(clock.midnight_before(np.array([at], np.int64))[0])
-        ends = [clock.next_midnight(at)]
-        while ends[-1] <= end:
-            ends.append(clock.next_midnight(ends[-1]))
-        starts = np.array([begin, *ends[:-1]], np.int64)
-        calendar = np.empty((len(ends), len(program.names)), np.float32)
-        program.fill_calendar(starts, calendar)
-        return cls(begin, np.array([ends, part_of("weekday", starts, clock)], np.int64), calendar)
-
-    def covers(self, at: int, end: int) -> bool:
-        """Return whether the first of these days holds an instant, and one of them another."""
-        return bool(self.begin <= at < self.days[0, 0] and end < self.days[0, -1])
+def _filled(out: Singles, moved: Ints) -> Singles:
+    """Write every instant of the features that do not change."""
+    still = moved == 0
+    out[still] = out[still, :1]
+    moved[:] = 1
+    return out
 
 
 def _out_of_order() -> UsageError:

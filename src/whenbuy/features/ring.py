@@ -13,7 +13,7 @@ import numpy as np
 
 from whenbuy.core.arrays import DAY, Floats, Instants, Ints, Singles
 from whenbuy.core.kernel import kernel
-from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, fold, read_out, read_plain, spread_state, spread_totals, unpack
+from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, count_one, fold, read_out, unpack
 
 DONE, FULL, BACKWARD = range(3)
 """What a kernel says: done; the memory must grow first, nothing was changed; that instant lies before what is known."""
@@ -22,8 +22,6 @@ LAST_KNOWN, RING, ROOM, FIRST, EVENTS, TILE, TILE_ROOM, TILES, BOOK = range(9)
 """A user's bookkeeping: last known_at; block of events, its room, the first event in it, events; block of tiles, its room, tiles."""
 
 HEADER: Final = 65
-_NEVER: Final = cast("int", np.int64(2**62))
-_WEEK: Final = 7
 _EVENTS_FREE, _TILES_FREE = cast("int", np.int64(1)), cast("int", np.int64(33))
 
 
@@ -55,7 +53,7 @@ def user_width(code: Code) -> int:
 
 
 @kernel
-def _open(code: Code, row: Ints) -> User:
+def opened(code: Code, row: Ints) -> User:
     """Return the parts of a user's row."""
     windows = len(code.windows)
     a = BOOK + (windows + 1) * code.width
@@ -69,13 +67,13 @@ def _open(code: Code, row: Ints) -> User:
 
 
 @kernel
-def _events(memory: Ints, book: Ints, columns: int) -> Ints:
+def events_of(memory: Ints, book: Ints, columns: int) -> Ints:
     """Return a user's block of events: time, kind and values by rows."""
     return memory[book[RING] : book[RING] + (2 + columns) * book[ROOM]].reshape((2 + columns, book[ROOM]))
 
 
 @kernel
-def _tiles(memory: Ints, book: Ints, width: int) -> Ints:
+def tiles_of(memory: Ints, book: Ints, width: int) -> Ints:
     """Return a user's block of tiles: a row is the lanes of a day, and the day."""
     return memory[book[TILE] : book[TILE] + (1 + width) * book[TILE_ROOM]].reshape((book[TILE_ROOM], 1 + width))
 
@@ -124,14 +122,14 @@ def _make_room(code: Code, memory: Ints, book: Ints, columns: int) -> int:
         book[TILE], book[TILE_ROOM] = block, room
     if book[FIRST] + book[EVENTS] < book[ROOM]:
         return DONE
-    old, old_block, old_room = _events(memory, book, columns), book[RING], book[ROOM]
+    old, old_block, old_room = events_of(memory, book, columns), book[RING], book[ROOM]
     if 2 * book[EVENTS] >= old_room:
         room = max(2 * old_room, 4)
         block = _take(memory, _EVENTS_FREE, room, 2 + columns)
         if not block:
             return FULL
         book[RING], book[ROOM] = block, room
-    new = _events(memory, book, columns)
+    new = events_of(memory, book, columns)
     for row in range(2 + columns):
         for i in range(book[EVENTS]):
             new[row, i] = old[row, book[FIRST] + i]
@@ -156,7 +154,7 @@ def _pop(code: Code, user: User, events: Ints) -> None:
     book, windows = user.book, len(code.windows)
     held, event = _first_before(user.leave, ZERO), book[FIRST]
     if held < windows:
-        add(code, events[1], events[2:], book[:0], event, event + 1, MINUS, user.totals, ZERO, held, windows)
+        count_one(code.units, code.lane_first, code.lanes, events[1, event], events[2:], event, MINUS, user.totals[0], held, windows)
     for window in range(held):
         user.leave[window] -= 1
     book[FIRST] += 1
@@ -207,15 +205,19 @@ def _tile(code: Code, tiles: Ints, user: User, time: int, kind: Ints, values: In
 
 @kernel
 def _remember(code: Code, memory: Ints, user: User, events: Ints, time: int, kind: Ints, values: Ints, event: int) -> None:
-    """Put an event into the ring, in the order of time; where the ring is full its oldest event merges into a tile."""
-    book = user.book
+    """Put an event into the ring, in the order of time, and into all windows and what is of all time.
+
+    Where the ring is full its oldest event merges into a tile.
+    """
+    book, windows, k = user.book, len(code.windows), kind[event]
     place = book[FIRST] + book[EVENTS]
     while place > book[FIRST] and events[0, place - 1] > time:
         place -= 1
     if book[EVENTS] == HEAVY:
-        oldest, tiles = book[FIRST], _tiles(memory, book, code.width)
+        oldest, tiles = book[FIRST], tiles_of(memory, book, code.width)
         if place == oldest:
             _tile(code, tiles, user, time, kind, values, event)
+            count_one(code.units, code.lane_first, code.lanes, k, values, event, PLUS, user.totals[0], windows, windows + PLUS)
             return
         _tile(code, tiles, user, events[0, oldest], events[1], events[2:], oldest)
         _pop(code, user, events)
@@ -227,7 +229,7 @@ def _remember(code: Code, memory: Ints, user: User, events: Ints, time: int, kin
     held = _first_before(user.leave, place - book[FIRST])
     for window in range(held):
         user.leave[window] += 1
-    add(code, kind, values, book[:0], event, event + 1, PLUS, user.totals, ZERO, held, len(code.windows))
+    count_one(code.units, code.lane_first, code.lanes, k, values, event, PLUS, user.totals[0], held, windows + PLUS)
 
 
 @kernel
@@ -237,20 +239,22 @@ def _enter(code: Code, memory: Ints, user: User, known_at: int, time: Instants, 
     if known_at < book[LAST_KNOWN]:
         return BACKWARD
     windows, columns = len(code.windows), len(values)
-    if windows and _make_room(code, memory, book, columns) == FULL:
+    crowded = book[EVENTS] == HEAVY or book[FIRST] + book[EVENTS] >= book[ROOM]
+    if windows and crowded and _make_room(code, memory, book, columns) == FULL:
         return FULL
     book[LAST_KNOWN] = known_at
-    add(code, kind, values, book[:0], event, event + 1, PLUS, user.totals, ZERO, windows, windows + 1)
     if len(code.folds):
         fold(code, kind, time, values, event, np.full(1, event + 1), ZERO, PLUS, user.state, user.decays, ZERO)
     if windows:
-        events, horizon = _events(memory, book, columns), known_at - code.windows[windows - 1]
+        events, horizon = events_of(memory, book, columns), known_at - code.windows[windows - 1]
         while book[EVENTS] and events[0, book[FIRST]] <= horizon:
             _pop(code, user, events)
         if book[TILES]:
-            _forget_tiles(code, _tiles(memory, book, code.width), user, horizon)
+            _forget_tiles(code, tiles_of(memory, book, code.width), user, horizon)
         if time[event] > horizon:
             _remember(code, memory, user, events, time[event], kind, values, event)
+            return DONE
+    count_one(code.units, code.lane_first, code.lanes, kind[event], values, event, PLUS, user.totals[0], windows, windows + PLUS)
     return DONE
 
 
@@ -259,25 +263,33 @@ def update(integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, e
     """Enter one event of one user (known_at, time, kind, values); return DONE, FULL or BACKWARD."""
     code, columns = unpack(integers, reals), len(event) - 3
     event[1] = min(event[0], event[1])
-    return _enter(code, memory, _open(code, users[who]), event[0], event[1:2], event[2:3], event[3:].reshape((columns, 1)), ZERO)
+    return _enter(code, memory, opened(code, users[who]), event[0], event[1:2], event[2:3], event[3:].reshape((columns, 1)), ZERO)
 
 
 @kernel
 def feed(
-    code: Code, users: Ints, memory: Ints, who: Ints, known_at: Instants, time: Instants, kind: Ints, values: Ints, begin: int
-) -> tuple[int, int]:
+    integers: Ints, reals: Floats, users: Ints, memory: Ints, who: Ints, known_at: Instants, time: Instants, kind: Ints, values: Ints,
+    begin: int,
+) -> tuple[int, int]:  # fmt: skip
     """Enter many events from ``begin`` on; return how far that went, and DONE or what stopped it."""
+    if begin == len(who):
+        return begin, DONE
+    code, one = unpack(integers, reals), who[begin]
+    user = opened(code, users[one])
     for event in range(begin, len(who)):
-        done = _enter(code, memory, _open(code, users[who[event]]), known_at[event], time, kind, values, event)
+        if who[event] != one:
+            one = who[event]
+            user = opened(code, users[one])
+        done = _enter(code, memory, user, known_at[event], time, kind, values, event)
         if done != DONE:
             return event, done
     return len(who), DONE
 
 
 @kernel
-def _move(code: Code, user: User, events: Ints, at: int) -> None:
+def moved_to(code: Code, user: User, events: Ints, at: int) -> None:
     """Move the ring's leave pointers to where they stand at an instant, forward or back."""
-    head, n = user.book[FIRST], user.book[EVENTS]
+    head, n, values, units, lane_first, lanes = user.book[FIRST], user.book[EVENTS], events[2:], code.units, code.lane_first, code.lanes
     for window in range(len(code.windows)):
         edge, left = at - code.windows[window], user.leave[window]
         i = left
@@ -287,12 +299,13 @@ def _move(code: Code, user: User, events: Ints, at: int) -> None:
             i -= 1
         if i != left:
             sign, begin, end = (MINUS, left, i) if i > left else (PLUS, i, left)
-            add(code, events[1], events[2:], user.book[:0], head + begin, head + end, sign, user.totals, ZERO, window, window + 1)
+            for event in range(head + begin, head + end):
+                count_one(units, lane_first, lanes, events[1, event], values, event, sign, user.totals[0], window, window + PLUS)
             user.leave[window] = i
 
 
 @kernel
-def _move_tiles(code: Code, user: User, tiles: Ints, at: int) -> None:
+def tiles_moved_to(code: Code, user: User, tiles: Ints, at: int) -> None:
     """Move the tiles' leave pointers to where they stand at an instant, forward or back."""
     width, n = code.width, user.book[TILES]
     for window in range(len(code.windows)):
@@ -312,12 +325,12 @@ def _move_tiles(code: Code, user: User, tiles: Ints, at: int) -> None:
 def read(integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: int, out: Singles) -> int:
     """Read one user out as of an instant after her last known event; return DONE or BACKWARD."""
     code = unpack(integers, reals)
-    user = _open(code, users[who])
+    user = opened(code, users[who])
     if at <= user.book[LAST_KNOWN]:
         return BACKWARD
-    _move(code, user, _events(memory, user.book, columns), at)
+    moved_to(code, user, events_of(memory, user.book, columns), at)
     if user.book[TILES]:
-        _move_tiles(code, user, _tiles(memory, user.book, code.width), at)
+        tiles_moved_to(code, user, tiles_of(memory, user.book, code.width), at)
     read_out(code, user.totals, user.state, user.decays, np.full(1, at), np.zeros(1, np.int64), ZERO, PLUS, out)
     return DONE
 
@@ -332,74 +345,6 @@ def read_row(
     done: int = read(integers, reals, users, memory, who, columns, at, row)
     _finish(row[0], turn, over, out)
     return done
-
-
-@kernel
-def read_path(
-    integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: int, step: int, days: Ints, calendar: Singles,
-    shape: Ints, out: Singles,
-) -> int:  # fmt: skip
-    """Read one user out as of instants that are a step apart (features x m), had nothing happened in between.
-
-    ``days`` holds the ends of the days ahead and their weekdays (2 x d), ``calendar`` what the calendar says of each. ``shape`` says how
-    many columns the calendar fills, how many groups of seven turn, and how many columns are one over another; then which. Her pointers are
-    left as of the first instant. Most of what is told of her stays as it is or fades, so a feature is written for all instants at once.
-    """
-    code, count = unpack(integers, reals), out.shape[1]
-    user = _open(code, users[who])
-    if at <= user.book[LAST_KNOWN]:
-        return BACKWARD
-    events, tiles = _events(memory, user.book, columns), _tiles(memory, user.book, code.width)
-    begin, row, place = 0, np.empty((1, len(out)), np.float32), np.zeros(1, np.int64)
-    totals, leave, tile_leave = user.totals[0], user.leave, user.tile_leave
-    while begin < count:
-        _move(code, user, events, at + begin * step)
-        if user.book[TILES]:
-            _move_tiles(code, user, tiles, at + begin * step)
-        if begin == 0:
-            totals, leave, tile_leave = user.totals[0].copy(), user.leave.copy(), user.tile_leave.copy()
-        end = begin + 1 + min(max((_leaves(code, user, events, tiles) - at) // step - begin, 0), count - begin - 1)
-        read_plain(code, user.totals, ZERO, place, ZERO, PLUS, row)
-        spread_totals(code, user.totals, row[0], begin, end, out)
-        begin = end
-    spread_state(code, user.state, user.decays, at, step, out)
-    _spread_days(at, step, days, calendar, shape[3 : 3 + shape[0]], shape[3 + shape[0] : 3 + shape[0] + shape[1]], out)
-    over = shape[3 + shape[0] + shape[1] :].reshape((-1, 3))
-    for i in range(len(over)):
-        top, below, found = out[over[i, 1]], out[over[i, 2]], out[over[i, 0]]
-        for k in range(count):
-            found[k] = top[k] / below[k] if below[k] != 0 else np.float32(np.nan)
-    user.totals[0], user.leave[:], user.tile_leave[:] = totals, leave, tile_leave
-    return DONE
-
-
-@kernel
-def _leaves(code: Code, user: User, events: Ints, tiles: Ints) -> int:
-    """Return the instant behind which the next event or tile has left a window."""
-    first, head, width = _NEVER, user.book[FIRST], code.width
-    for window in range(len(code.windows)):
-        if user.leave[window] < user.book[EVENTS]:
-            first = min(first, events[0, head + user.leave[window]] + code.windows[window])
-        if user.tile_leave[window] < user.book[TILES]:
-            first = min(first, tiles[user.tile_leave[window], width] * DAY + code.windows[window])
-    return first
-
-
-@kernel
-def _spread_days(at: int, step: int, days: Ints, calendar: Singles, by_day: Ints, turned: Ints, out: Singles) -> None:
-    """Write what the calendar says of each instant, and turn the weekdays."""
-    day, held = 0, np.empty(_WEEK, np.float32)
-    for i in range(out.shape[1]):
-        while day < days.shape[1] - 1 and at + i * step >= days[0, day]:
-            day += 1
-        for column in by_day:
-            out[column, i] = calendar[day, column]
-        for first in turned:
-            for k in range(_WEEK):
-                held[k] = out[first + k, i]
-            today = days[1, day]
-            for k in range(_WEEK):
-                out[first + k, i] = held[today + k if today + k < _WEEK else today + k - _WEEK]
 
 
 @kernel

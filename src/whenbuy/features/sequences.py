@@ -63,7 +63,7 @@ class LatestEvents:
     def block(self, past: Past) -> Sequences:
         """Return the sequences of each key (n), from what was known before its cutoff."""
         log, clock = past._history.log, past._history.clock
-        held = _tokens(past, self.length, self._begins)
+        held = tokens_of(past, self.length, self.begins)
         local: Ints = held.time + offsets_at(held.time, clock)
         heads = np.ones(len(held.row), bool) if ORDERS not in log.columns else log.columns[ORDERS].values[held.row] != 0
         kind = log.kind[held.row].astype(np.int32)
@@ -85,10 +85,10 @@ class LatestEvents:
         if self.offers is not None:
             numbers["offers_running"] = self.offers.running(past._history.offers)(held.time, held.time).astype(np.float32)
         for name in self.numbers:
-            numbers[name] = _number(log, name, held.row, held.end)
+            numbers[name] = number_of(log, name, held.row, held.end)
         return Sequences(held.start, held.stop, held.since_days, held.time, codes, numbers, dictionaries)
 
-    def _begins(self, log: EventLog, rows: Ints) -> Bools:
+    def begins(self, log: EventLog, rows: Ints) -> Bools:
         """Return whether each row begins a token, or goes on with that of the row before it."""
         if not self.whole_orders or ORDERS not in log.columns or "purchase" not in log.kinds:
             return np.ones(len(rows), bool)
@@ -127,7 +127,7 @@ class Tokens(NamedTuple):
     since_days: Floats
 
 
-def _tokens(past: Past, length: int, begins_at: Callable[[EventLog, Ints], Bools]) -> Tokens:
+def tokens_of(past: Past, length: int, begins_at: Callable[[EventLog, Ints], Bools]) -> Tokens:
     """Return the tokens that some key sees."""
     log, order = past._history.log, past.keys.order()
     part, first, last = lay_out(past.start[order], past.stop[order])
@@ -163,7 +163,7 @@ def _coded(log: EventLog, name: str, row: Ints) -> tuple[Codes, Dictionary]:
     return np.asarray(column.values[row], np.int32), column.dictionary
 
 
-def _number(log: EventLog, name: str, row: Ints, end: Ints) -> Singles:
+def number_of(log: EventLog, name: str, row: Ints, end: Ints) -> Singles:
     """Return a column of numbers over the rows of each token: their sum, or mean for what does not add up."""
     if name not in log.columns:
         return np.full(len(row), np.nan, np.float32)

@@ -21,8 +21,8 @@ RIDGE: Final = 3e-3
 """Strength of the L2 penalty on standardised terms, in units of the mean deviance."""
 _RARE: Final = 1e-4
 _BLOCK: Final = 1 << 14
-_ROWS: Final = 60_000
-"""Rows above this number are sampled: a line of a few hundred terms needs no more."""
+ROWS: Final = 60_000
+"""Rows above this number are sampled where nothing else is said: a line of a few hundred terms needs no more to say who buys."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class LogLine:
     high: float
 
     @classmethod
-    def learn(cls, table: Table, target: Floats, weight: Floats, power: float, ridge: float = RIDGE) -> LogLine:
+    def learn(cls, table: Table, target: Floats, weight: Floats, power: float, ridge: float = RIDGE, most: int = ROWS) -> LogLine:
         """Return the line of greatest penalised likelihood.
 
         Parameters
@@ -63,9 +63,11 @@ class LogLine:
             How the variance rises with the mean: mean ** power. 1 is Poisson, between 1 and 2 a sum of a Poisson number of gamma amounts.
         ridge
             Strength of the penalty.
+        most
+            Rows above this number are sampled.
         """
-        if len(table) > _ROWS:
-            rows = np.sort(np.random.default_rng(len(table)).choice(len(table), _ROWS, replace=False))
+        if len(table) > most:
+            rows = np.sort(np.random.default_rng(len(table)).choice(len(table), most, replace=False))
             table, target, weight = table.take(rows), target[rows], weight[rows]
         terms = Terms.learn(table, rich=True)
         matrix = terms.packed((table.take(rows) for rows in _blocks(len(table))), len(table))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Instants, Singles
+from whenbuy.core.arrays import DAY, Instants, Ints, Singles
 from whenbuy.core.blocks import Interactions
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
@@ -35,7 +35,7 @@ class Asking:
 
     def __init__(self, live: Live, place: int, read_at: int, block: Callable[[], Singles | None], examples: Callable[[], Examples]) -> None:
         self._live, self._place, self._read_at, self._block, self._examples = live, place, read_at, block, examples
-        self._path: Singles | None = None
+        self._path: tuple[Singles, Ints] | None = None
         self._step: tuple[float, int] = (0.0, 0)
         self._values: Singles | None = None
         self._held: Singles | None = None
@@ -46,13 +46,17 @@ class Asking:
         """Her features (1 x f); a path that was asked for before begins with them."""
         if self._values is None:
             path = self._path
-            self._values = self._live.read(self._place, self._read_at)[None] if path is None else path[:, 0].copy()[None]
+            self._values = self._live.read(self._place, self._read_at)[None] if path is None else path[0][:, 0].copy()[None]
         return self._values
 
     def path(self, step_days: float, steps: int) -> Singles:
         """Return her features as they would read 0, 1, … steps later, had nothing happened since (f x steps)."""
+        return self._live.path(self._place, self._read_at, round(step_days * DAY), steps)
+
+    def ahead(self, step_days: float, steps: int) -> tuple[Singles, Ints]:
+        """Return the same, and which of the features change (f): of the others only the first instant is written."""
         if self._path is None or self._step != (step_days, steps):
-            self._path, self._step = self._live.path(self._place, self._read_at, round(step_days * DAY), steps), (step_days, steps)
+            self._path, self._step = self._live.ahead(self._place, self._read_at, round(step_days * DAY), steps), (step_days, steps)
         return self._path
 
     def block(self) -> Singles:
@@ -60,8 +64,7 @@ class Asking:
         if self._held is None:
             self._held = self._block()
         if self._held is None:
-            (told,) = self.whole().blocks.values()
-            assert isinstance(told, Interactions)
+            (told,) = (block for block in self.whole().blocks.values() if isinstance(block, Interactions))
             self._held = told.values[0]
         return self._held
 

@@ -235,7 +235,7 @@ def halve(x):
         return 0.0
     z = (step / 64.0 - x) * 0.6931471805599453
     near = 1.0 + z * (1.0 + z * (0.5 + z * (1 / 6 + z * (1 / 24 + z * (1 / 120)))))
-    return 2.0 ** -(step // 64) * (f.lanes._ROOTS[step % 64] * near)
+    return 2.0 ** -(step // 64) * (f.exact.ROOTS[step % 64] * near)
 
 
 def decayed(feature, events, at, past):

@@ -50,7 +50,7 @@ EVERYTHING = f.Features((
     f.Context("nowhere", ("x",)), f.Calendar("weekday_sin"), f.Calendar("weekday_cos"), f.Calendar("day_of_month"), f.Calendar("month"),
     f.Payday((1, 15)), f.Payday((31,), name="end"), f.Holiday(("2020-02-29", "2021-01-01")),
 ))  # fmt: skip
-BLOCKS = (f.ByClass, f.Daily, f.LatestActs, f.LatestEvents, f.Met)
+BLOCKS = (f.ActiveDays, f.ByClass, f.Daily, f.LatestActs, f.LatestEvents, f.Met)
 START = 18_300 * DAY  # 2020-02-08
 
 

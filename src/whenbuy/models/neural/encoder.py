@@ -16,7 +16,9 @@ class Encoder(Protocol):
     Attributes
     ----------
     live
-        Whether one event updates its state by compiled kernels, without torch.
+        Whether one event updates its state by compiled kernels, without torch. Such an encoder also has ``cell`` (which kernel of ``steps``
+        takes its steps), ``depth``, ``state_size`` (how many numbers its state holds; those of the top layer's output stand last) and
+        ``packed(weights)`` (its weights as one flat array for the kernels, as ``{"flat": ...}``).
     """
 
     live: ClassVar[bool]
@@ -46,25 +48,6 @@ class Encoder(Protocol):
         chance
             A torch generator from which dropout is drawn; None where nothing is dropped.
         """
-
-
-class Recurrent(Encoder, Protocol):
-    """An encoder with a state of constant size that one event updates."""
-
-    @property
-    def cell(self) -> int:
-        """Which kernel of ``steps`` takes its steps."""
-
-    @property
-    def depth(self) -> int:
-        """How many layers stand on each other."""
-
-    @property
-    def state_size(self) -> int:
-        """How many numbers its state holds; those of the top layer's output stand last."""
-
-    def packed(self, weights: Weights) -> Weights:
-        """Return its weights as one flat array for the kernels, as ``{"flat": ...}``."""
 
 
 def require_sizes(name: str, **sizes: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from whenbuy.core.arrays import Floats, Singles
+from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.examples import Examples
 
@@ -60,6 +60,9 @@ class Asked(Protocol):
 
     def path(self, step_days: float, steps: int) -> Singles:
         """Return her features as they would read 0, 1, … steps later, had nothing happened since (f x steps)."""
+
+    def ahead(self, step_days: float, steps: int) -> tuple[Singles, Ints]:
+        """Return the same, and which of the features change (f): of the others only the first instant may be written."""
 
     def block(self) -> Singles:
         """Return what is told of her and each class (k x c)."""

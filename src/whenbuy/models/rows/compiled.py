@@ -126,6 +126,10 @@ class _Through:
         rows = np.ascontiguousarray(self._asked.path(step_days, steps).T)
         return np.ascontiguousarray(np.concatenate([self._extended(row[None], self._steps) for row in rows]).T)
 
+    def ahead(self, step_days: float, steps: int) -> tuple[Singles, Ints]:
+        path = self.path(step_days, steps)
+        return path, np.ones(len(path), np.int64)
+
     def block(self) -> Singles:
         return self._asked.block()
 

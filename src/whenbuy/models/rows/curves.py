@@ -102,7 +102,7 @@ def hazard(model: HazardModel, layout: Layout) -> Row | None:
 
     def curve(asked: Asked, counted: bool) -> Told:
         del counted
-        return *steps.stepped(score(asked.path(step, count)), model.intercept, days, step), isnan(asked.values[0, seen])
+        return *steps.stepped(score(*asked.ahead(step, count)), model.intercept, days, step), isnan(asked.values[0, seen])
 
     return Row(curve=curve)
 
@@ -173,8 +173,8 @@ def boosted_count(model: BoostedCountModel, layout: Layout) -> Row | None:
 
 def straight(line: Any, layout: Layout) -> Callable[[Singles], float] | None:
     """Return what a log-linear model says of a row (1 x f)."""
-    score = Scorer.of(line.terms, line.weights, layout)
-    return None if score is None else lambda values: min(max(float(score(values.T)[0]) + line.intercept, line.low), line.high)
+    score, still = Scorer.of(line.terms, line.weights, layout), np.zeros(len(layout.names), np.int64)
+    return None if score is None else lambda values: min(max(float(score(values.T, still)[0]) + line.intercept, line.low), line.high)
 
 
 def picked(columns: Sequence[str], layout: Layout) -> Callable[[Singles], Singles] | None:

@@ -21,11 +21,10 @@ from whenbuy.models.prepared import PreparedModel
 from whenbuy.models.rhythm import FittedRhythm
 from whenbuy.models.rows import steps
 from whenbuy.models.rows.asked import Asked, Layout, Path, Row, Whole
-from whenbuy.models.rows.forests import Chain, chained, walked
+from whenbuy.models.rows.forests import Chain, Words, chained, walked
 from whenbuy.models.rows.powers import exp_of, log_of
 from whenbuy.models.rows.rhythm import Extended, extend
 from whenbuy.models.rows.terms import Scorer, score
-from whenbuy.models.trees.walk import Places
 
 _SEEN: Final = "event_recency_days"
 _GIVEN, _STRATA, _HAZARD, _DIRECT = range(4)
@@ -59,7 +58,7 @@ def joint(
     parts = [Part() if part.path not in (None, path) else part for part in parts]
     if all(part.kind == _GIVEN for part in parts):
         return None
-    integers, reals, cut, word = _packed(parts, weights, correction, layout.days)
+    still, (integers, reals, nodes) = np.zeros(len(layout.names), np.int64), _packed(parts, weights, correction, layout.days)
     given = [(place, row) for place, (row, part) in enumerate(zip(rows, parts, strict=True)) if part.kind == _GIVEN]
     size, g = 2 * len(parts), len(layout.days)
 
@@ -70,8 +69,9 @@ def joint(
             for place, row in given:
                 told[2 * place], told[2 * place + 1], own = row.curve(asked, counted)
                 prior = prior and bool(own)
-        columns, out = asked.values.T if path is None else asked.path(*path), np.empty((3, g + 1))
-        said = together(columns, integers, reals, cut, word, told, out)
+        columns, moved = (asked.values.T, still) if path is None else asked.ahead(*path)
+        out = np.empty((3, g + 1))
+        said = together(columns, moved, integers, reals, nodes, told, out)
         return out, prior and said
 
     return whole
@@ -80,9 +80,7 @@ def joint(
 _NOTHING: Final = np.empty((0, 0))
 
 
-def _packed(
-    parts: Sequence[Part], weights: Floats | None, correction: Correction | None, days: Floats
-) -> tuple[Ints, Floats, Singles, Places]:
+def _packed(parts: Sequence[Part], weights: Floats | None, correction: Correction | None, days: Floats) -> tuple[Ints, Floats, Words]:
     """Return the parts as the kernel reads them."""
     stretch, inside, shape, sizes = correction if correction is not None else (np.empty(0), 0, np.empty(0), np.empty(0))
     head = [len(days), len(parts), int(weights is not None), len(sizes), inside]
@@ -98,13 +96,12 @@ def _packed(
     return (
         np.concatenate([head, table, *integers]).astype(np.int64),
         np.concatenate(reals),
-        np.concatenate([np.empty(0, np.float32), *(one.cut for one in trees)]),
-        np.concatenate([np.empty(0, np.uint32), *(one.word for one in trees)]),
+        np.concatenate([np.empty(0, np.uint64), *(one.nodes for one in trees)]),
     )
 
 
 def _nodes(part: Part) -> int:
-    return 0 if part.trees is None else len(part.trees.cut)
+    return 0 if part.trees is None else len(part.trees.nodes)
 
 
 # ------------------------------------------------------------------------------------------------ the members
@@ -148,10 +145,12 @@ def _direct(model: DirectHorizonsModel, layout: Layout, rhythm: Extended | None 
     usual = np.concatenate([[0.0], -np.log1p(-monotone(model.share[None, :]))[0]])
     right = np.clip(np.searchsorted(knots, layout.days), 1, len(knots) - 1)
     part = (layout.days - knots[right - 1]) / (knots[right] - knots[right - 1])
-    sizes = [seen, len(model.horizons), len(places), len(trees.asks), len(trees.order), 0, len(inner.names)]
-    integers, reals = [places, right, trees.asks, trees.walks.ravel(), trees.order], [[trees.divisor], usual, part, trees.base, trees.value]
+    walk = [len(trees.asks), len(trees.roots), len(trees.groups), len(trees.steps)]
+    sizes = [seen, len(model.horizons), len(places), *walk, 0, len(inner.names)]
+    integers = [places, right, trees.asks, trees.roots, trees.groups.ravel(), trees.steps]
+    reals = [[trees.divisor], usual, part, trees.base, trees.value]
     if rhythm is not None:
-        sizes[5] = len(rhythm.days)
+        sizes[7] = len(rhythm.days)
         integers, reals = [*integers, rhythm.places], [*reals, rhythm.days, rhythm.reals]
     return Part(_DIRECT, (sizes, *integers), tuple(reals), trees)
 
@@ -171,7 +170,7 @@ _PARTS: Final[Mapping[type, Callable[[Any, Layout], Part | None]]] = {
 
 
 @kernel
-def together(columns: Singles, integers: Ints, reals: Floats, cut: Singles, word: Places, told: Floats, out: Floats) -> bool:
+def together(columns: Singles, moved: Ints, integers: Ints, reals: Floats, nodes: Words, told: Floats, out: Floats) -> bool:
     """Write log-survival and expected orders (0 before the first day) and survival, freed of rounding; return whether all are priors.
 
     ``told`` holds survival and expected orders of the members that said theirs, two rows each.
@@ -188,9 +187,9 @@ def together(columns: Singles, integers: Ints, reals: Floats, cut: Singles, word
         elif kind == _STRATA:
             known = _of_strata(columns, own, numbers, survival[member], count[member])
         elif kind == _HAZARD:
-            known = _of_hazard(columns, own, numbers, days, survival[member], count[member])
+            known = _of_hazard(columns, moved, own, numbers, days, survival[member], count[member])
         else:
-            known = _of_trees(columns, own, numbers, cut[row[4] : row[5]], word[row[4] : row[5]], survival[member], count[member])
+            known = _of_trees(columns, own, numbers, nodes[row[4] : row[5]], survival[member], count[member])
         prior = prior and (kind == _GIVEN or not known)
     if blended:
         _blend(survival, count, weights)
@@ -219,9 +218,11 @@ def _of_strata(columns: Singles, own: Ints, numbers: Floats, survival: Floats, c
 
 
 @kernel
-def _of_hazard(columns: Singles, own: Ints, numbers: Floats, days: Floats, survival: Floats, count: Floats) -> bool:
+def _of_hazard(
+    columns: Singles, moved: Ints, own: Ints, numbers: Floats, days: Floats, survival: Floats, count: Floats
+) -> bool:  # fmt: skip
     """Write the curve of a hazard; return whether she is known."""
-    scores, intercept, each = score(columns, own[1:], numbers[2:]), numbers[0], 1.0 / numbers[1]
+    scores, intercept, each = score(columns, moved, own[1:], numbers[2:]), numbers[0], 1.0 / numbers[1]
     fallen, whole, last = np.empty(len(scores) + 1), 0.0, len(scores) - 1
     for i in range(len(scores)):
         x = scores[i] + intercept
@@ -240,26 +241,25 @@ def _of_hazard(columns: Singles, own: Ints, numbers: Floats, days: Floats, survi
 
 
 @kernel
-def _of_trees(columns: Singles, own: Ints, numbers: Floats, cut: Singles, word: Places, survival: Floats, count: Floats) -> bool:
+def _of_trees(columns: Singles, own: Ints, numbers: Floats, nodes: Words, survival: Floats, count: Floats) -> bool:
     """Write the curve of direct classifiers; return whether she is known."""
-    g, h, picked, asks, walks, days = len(survival), own[1], own[2], own[3], own[4], own[5]
+    g, h, picked, asks, roots, groups, sixteens, days = len(survival), own[1], own[2], own[3], own[4], own[5], own[6], own[7]
     usual, part, base = numbers[1 : 2 + h], numbers[2 + h : 2 + h + g], numbers[2 + h + g : 2 + 2 * h + g]
-    places, right = own[7 : 7 + picked], own[7 + picked : 7 + picked + g]
-    at, known = 7 + picked + g, not np.isnan(columns[own[0], 0])
+    places, right = own[9 : 9 + picked], own[9 + picked : 9 + picked + g]
+    at, known = 9 + picked + g, not np.isnan(columns[own[0], 0])
     fallen = usual
     if known:
-        row, values = np.empty(own[6], np.float32), np.empty(picked, np.float32)
+        row, values = np.empty(own[8], np.float32), np.empty(picked, np.float32)
         for i in range(len(columns)):
             row[i] = columns[i, 0]
-        leaves, end = 2 + 2 * h + g, at + asks + 5 * walks
+        first, a = 2 + 2 * h + g, at + asks
+        leaves, b, c = numbers[first : first + len(nodes)], a + roots, a + roots + 3 * groups
         if days:
-            first = leaves + len(cut)
-            extend(row, len(columns), own[end:], numbers[first + days :], numbers[first : first + days])
+            first += len(nodes)
+            extend(row, len(columns), own[c + sixteens :], numbers[first + days :], numbers[first : first + days])
         for i in range(picked):
             values[i] = row[places[i]]
-        tree = own[at + asks : at + asks + 4 * walks].reshape((walks, 4))
-        order = own[at + asks + 4 * walks : end]
-        raw = walked(cut, word, numbers[leaves : leaves + len(cut)], own[at : at + asks], tree, order, base, numbers[0], values)
+        raw = walked(nodes, leaves, own[at:a], own[a:b], own[b:c].reshape((groups, 3)), own[c : c + sixteens], base, numbers[0], values)
         fallen = steps.fallen_of(raw)
     for i in range(g):
         count[i] = fallen[right[i] - 1] + part[i] * (fallen[right[i]] - fallen[right[i] - 1])

@@ -9,6 +9,7 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.kernel import kernel
+from whenbuy.models.rows.powers import exps, log_of
 
 SURE: Final = 1e-9
 """No chance of a classifier or a blend is nearer to 0 or 1 than this (`boosted_curve`, `blend`)."""
@@ -163,7 +164,9 @@ def corrected(survival: Floats, count: Floats, stretch: Ints, inside: int, shape
     g = len(survival)
     steps, whole, before = np.empty(g), np.zeros(len(sizes)), 0.0
     for i in range(g):
-        now = -np.log1p(-min(max(1.0 - survival[i], 0.0), 1 - 1e-12))
+        steps[i] = -log_of(1.0 - min(max(1.0 - survival[i], 0.0), 1 - 1e-12))
+    for i in range(g):
+        now = steps[i]
         steps[i], before = now - before, now
         if i < inside:
             whole[stretch[i]] += steps[i]
@@ -173,7 +176,8 @@ def corrected(survival: Floats, count: Floats, stretch: Ints, inside: int, shape
     found, after, fallen = np.empty(g), count.copy(), 0.0
     for i in range(g):
         fallen += steps[i] * factor[stretch[i]]
-        found[i] = np.exp(-fallen)
+        found[i] = -fallen
+    exps(found)
     freed(found, after)
     return found, after
 

@@ -1,8 +1,8 @@
 """The terms of a hazard or a line, compiled: the same sum as `Terms.score`, term by term, for the few instants of one customer.
 
-A feature's numbers at all instants lie side by side, so that each term is a loop over instants which does several at once; what does not
-change along a path of silence is computed once. Logarithms of 1 + x are taken of the sum: as good as ``log1p`` to 1e-16 of 1, which is what
-a sum of terms needs.
+A feature's numbers at all instants lie side by side, so that each term is a loop over instants which does several at once; of what does not
+change along a path of silence only the first is read. Logarithms of 1 + x are taken of the sum: as good as ``log1p`` to 1e-16 of 1, which
+is what a sum of terms needs.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class Scorer:
         integers = np.array([*sizes, *read, *counted, *others, *gappy, *cyclic], np.int64)
         return cls(integers, np.array([terms.unit_days, *terms.offset.values(), *knots[0], *knots[1], *weights], np.float64))
 
-    def __call__(self, columns: Singles) -> Floats:
-        """Return the sum at each instant (n) from features by instants (f x n)."""
-        return score(columns, self.integers, self.reals)
+    def __call__(self, columns: Singles, moved: Ints) -> Floats:
+        """Return the sum at each instant (n) from features by instants (f x n), of which some change (f)."""
+        return score(columns, moved, self.integers, self.reals)
 
 
 @kernel
-def score(columns: Singles, integers: Ints, reals: Floats) -> Floats:
-    """Return the weighted sum of the terms at each instant (n), from features by instants (f x n)."""
+def score(columns: Singles, moved: Ints, integers: Ints, reals: Floats) -> Floats:
+    """Return the weighted sum of the terms at each instant (n), from features by instants (f x n), of which some change (f)."""
     rich, others = integers[0], integers[2]
     places = integers[_SIZES + len(_READ) :]
     read, ends = integers[_SIZES : _SIZES + len(_READ)], np.cumsum(integers[1:5])
@@ -79,20 +79,21 @@ def score(columns: Singles, integers: Ints, reals: Floats) -> Floats:
     first, second = 1 + others + integers[5], 1 + others + integers[5] + integers[6]
     overdue_knots, away_knots, weights = reals[1 + others : first], reals[first:second], reals[second:]
     total, part = np.zeros(columns.shape[1]), np.empty((12, columns.shape[1]))
-    n = _lean(columns, read, unit, weights, part, total)
+    n = _lean(columns, moved, read, unit, weights, part, total)
     if rich:
-        n = _others(columns, places[ends[0] : ends[1]], offset, weights, n, part[11], total)
-        n = _flags(columns, places[ends[1] : ends[2]], places[ends[2] : ends[3]], weights, n, total)
-        _rhythm(columns, read, places[: ends[0]], unit, part)
-        _own(columns, read, unit, part, overdue_knots, away_knots, weights, n, total)
+        n = _others(columns, moved, places[ends[0] : ends[1]], offset, weights, n, total)
+        n = _flags(columns, moved, places[ends[1] : ends[2]], places[ends[2] : ends[3]], weights, n, total)
+        _rhythm(columns, moved, read, places[: ends[0]], unit, part)
+        _own(columns, moved, read, unit, part, overdue_knots, away_knots, weights, n, total)
     return total
 
 
 @kernel
-def _filled(columns: Singles, place: int, default: float, out: Floats) -> None:
+def _filled(columns: Singles, moved: Ints, place: int, default: float, out: Floats) -> None:
     """Write a feature with what is unknown, or not in the table at all, replaced."""
-    if place < 0:
-        out[:] = default
+    if place < 0 or not moved[place]:
+        value = np.float64(columns[place, 0]) if place >= 0 else default
+        out[:] = default if np.isnan(value) else value
         return
     column = columns[place]
     for d in range(len(out)):
@@ -121,128 +122,149 @@ def _added(weight: float, values: Floats, total: Floats) -> None:
 
 
 @kernel
-def _lean(columns: Singles, read: Ints, unit: float, weights: Floats, part: Floats, total: Floats) -> int:
+def _lean(columns: Singles, moved: Ints, read: Ints, unit: float, weights: Floats, part: Floats, total: Floats) -> int:
     """Add the lean terms; leave recency and repeats at 9 and 10 of ``part``."""
-    away, days, often, held = part[4], part[5], part[6], part[7]
-    never = columns[read[0]]
-    _filled(columns, read[0], 0.0, away)
-    _filled(columns, read[1], 0.0, days)
-    _filled(columns, read[2], 0.0, often)
+    away, days, often, held, bought = part[4], part[5], part[6], part[7], part[8]
+    _filled(columns, moved, read[0], 0.0, away)
+    _filled(columns, moved, read[1], 0.0, days)
+    _filled(columns, moved, read[2], 0.0, often)
+    for d in range(len(total)):
+        bought[d] = 0.0 if np.isnan(columns[read[0], d if moved[read[0]] else 0]) else 1.0
     main = 4 if read[3] >= 0 else 3
     recency, tenure, repeats = part[0], part[1], part[2]
     for d in range(len(total)):
-        recency[d], tenure[d], repeats[d] = log_of(1.0 + away[d] / unit), log_of(1.0 + days[d] / unit), log_of(1.0 + often[d])
+        recency[d], tenure[d] = log_of(1.0 + away[d] / unit), log_of(1.0 + days[d] / unit)
+    for d in range(len(total) if moved[read[2]] else 1):
+        repeats[d] = log_of(1.0 + often[d])
+    if not moved[read[2]]:
+        repeats[:] = repeats[0]
     if main == 4:
-        _filled(columns, read[3], 0.0, held)
-        for d in range(len(total)):
-            part[3, d] = log_of(1.0 + max(held[d], 0.0) * (often[d] + 1))
+        _filled(columns, moved, read[3], 0.0, held)
+        _spent(often, held, not moved[read[2]] and not moved[read[3]], part[3])
     for i in range(main):
         _added(weights[i], part[i], total)
     n = main
     for d in range(len(total)):
-        single = 1.0 if repeats[d] == 0 and not np.isnan(never[d]) else 0.0
+        single = bought[d] if repeats[d] == 0 else 0.0
         total[d] += weights[n] * log_of(1.0 + max(days[d] - away[d], 0.0) / unit) + weights[n + 1] * single
-        total[d] += weights[n + 2] * (1.0 if np.isnan(never[d]) else 0.0) + weights[n + 3] * (recency[d] * single)
-    n = _squares(part, 0, main, 1, weights, _amounts(columns, read[3:6], weights, n + 4, held, total) if main == 4 else n + 4, total)
+        total[d] += weights[n + 2] * (1.0 - bought[d]) + weights[n + 3] * (recency[d] * single)
+    n = _squares(part, 0, main, 1, weights, _amounts(columns, moved, read[3:6], weights, n + 4, held, total) if main == 4 else n + 4, total)
     for d in range(len(total)):
         part[9, d], part[10, d] = recency[d], repeats[d]
     return n
 
 
 @kernel
-def _amounts(columns: Singles, places: Ints, weights: Floats, n: int, held: Floats, total: Floats) -> int:
+def _spent(often: Floats, held: Floats, still: bool, out: Floats) -> None:
+    for d in range(1 if still else len(out)):
+        out[d] = log_of(1.0 + max(held[d], 0.0) * (often[d] + 1))
+    if still:
+        out[:] = out[0]
+
+
+@kernel
+def _amounts(columns: Singles, moved: Ints, places: Ints, weights: Floats, n: int, held: Floats, total: Floats) -> int:
     for place in places:
         if place >= 0:
-            _filled(columns, place, 0.0, held)
-            for d in range(len(total)):
-                total[d] += weights[n] * log_of(1.0 + max(held[d], 0.0))
+            _filled(columns, moved, place, 0.0, held)
+            if moved[place]:
+                for d in range(len(total)):
+                    total[d] += weights[n] * log_of(1.0 + max(held[d], 0.0))
+            else:
+                total += weights[n] * log_of(1.0 + max(held[0], 0.0))
             n += 1
     return n
 
 
 @kernel
-def _still(column: Singles) -> bool:
-    """Return whether a feature stays as it is."""
-    moved = 0
-    for d in range(1, len(column)):
-        moved += column[d] != column[0]
-    return moved == 0
-
-
-@kernel
-def _others(columns: Singles, others: Ints, offset: Floats, weights: Floats, n: int, held: Floats, total: Floats) -> int:
+def _others(
+    columns: Singles, moved: Ints, others: Ints, offset: Floats, weights: Floats, n: int, total: Floats
+) -> int:  # fmt: skip
     """Add the logarithms of further features; along a path of silence half of them stay as they were."""
     same = 0.0
     for i in range(len(others)):
-        if others[i] < 0:
+        place = others[i]
+        if place < 0:
             continue
-        column, weight, each = columns[others[i]], weights[n + i], 1.0 / offset[i]
-        if _still(column):
-            value = 0.0 if np.isnan(column[0]) else np.float64(column[0])
-            same += weight * np.copysign(np.log(1.0 + abs(value) * each), value)
+        weight, each = weights[n + i], 1.0 / offset[i]
+        if not moved[place]:
+            value = np.float64(columns[place, 0])
+            same += 0.0 if np.isnan(value) else weight * np.copysign(log_of(1.0 + abs(value) * each), value)
             continue
+        column = columns[place]
         for d in range(len(total)):
             value = np.float64(column[d])
-            value = 0.0 if np.isnan(value) else value
-            held[d] = log_of(1.0 + abs(value) * each)
-            total[d] += weight * (held[d] if value >= 0 else -held[d])
+            value = np.float64(0.0) if np.isnan(value) else value
+            total[d] += weight * np.copysign(log_of(1.0 + abs(value) * each), value)
     for d in range(len(total)):
         total[d] += same
     return n + len(others)
 
 
 @kernel
-def _flags(columns: Singles, gappy: Ints, cyclic: Ints, weights: Floats, n: int, total: Floats) -> int:
+def _flags(columns: Singles, moved: Ints, gappy: Ints, cyclic: Ints, weights: Floats, n: int, total: Floats) -> int:
+    same = 0.0
     for place in gappy:
         column, weight = columns[place], weights[n]
-        for d in range(len(total)):
-            total[d] += weight if np.isnan(column[d]) else 0.0
+        if not moved[place]:
+            same += weight if np.isnan(column[0]) else 0.0
+        else:
+            for d in range(len(total)):
+                total[d] += weight if np.isnan(column[d]) else 0.0
         n += 1
     for place in cyclic:
         column, weight = columns[place], weights[n]
-        for d in range(len(total)):
+        for d in range(len(total) if moved[place] else 0):
             total[d] += 0.0 if np.isnan(column[d]) else weight * np.float64(column[d])
+        if not moved[place] and not np.isnan(column[0]):
+            same += weight * np.float64(column[0])
         n += 1
+    for d in range(len(total)):
+        total[d] += same
     return n
 
 
 @kernel
-def _rhythm(columns: Singles, read: Ints, counted: Ints, unit: float, part: Floats) -> None:
+def _rhythm(columns: Singles, moved: Ints, read: Ints, counted: Ints, unit: float, part: Floats) -> None:
     """Write overdue, regular, gap, away, short, long, recency and repeats."""
     m = part.shape[1]
     for d in range(m):
         part[6, d], part[7, d] = part[9, d], part[10, d]
     own, seen = part[8], part[9]
-    _filled(columns, read[7], unit, part[1])
-    _filled(columns, read[6], unit, part[2])
-    _filled(columns, read[0], 0.0, part[0])
+    _filled(columns, moved, read[7], unit, part[1])
+    _filled(columns, moved, read[6], unit, part[2])
+    _filled(columns, moved, read[0], 0.0, part[0])
     for d in range(m):
         gap = part[2, d] + 0.5
         part[0, d], part[1, d] = (part[0, d] + 0.5) / gap, (part[1, d] + 0.5) / gap
         part[2, d] = gap
-    _filled(columns, read[2], 0.0, seen)
+    _filled(columns, moved, read[2], 0.0, seen)
     for place in counted:
-        _filled(columns, place, 0.0, own)
+        _filled(columns, moved, place, 0.0, own)
         _added(1.0, own, seen)
-    _filled(columns, read[8], 0.0, part[3])
-    _filled(columns, read[9], 0.0, own)
+    _filled(columns, moved, read[8], 0.0, part[3])
+    _filled(columns, moved, read[9], 0.0, own)
     for d in range(m):
         visit_gap = np.true_divide(max(own[d] - part[3, d], 0.0) + 1.0, 1.0 + seen[d])
         part[3, d] = np.true_divide(part[3, d] + 0.5, visit_gap + 0.1)
         part[10, d] = min(part[3, d], _LONGEST)
-    _filled(columns, read[10], 0.0, part[4])
-    _filled(columns, read[11], 0.0, part[5])
+    _filled(columns, moved, read[10], 0.0, part[4])
+    _filled(columns, moved, read[11], 0.0, part[5])
     for d in range(m):
         part[4, d] += 0.01
         part[5, d] += 0.01
+    still = 1 if not moved[read[6]] and (read[7] < 0 or not moved[read[7]]) else 0  # gap and regularity stay as they are
     for i in range(6):
-        logs(part[i])
+        if still and 0 < i < 3:
+            part[i] = log_of(part[i, 0])
+        else:
+            logs(part[i])
 
 
 @kernel
 def _own(
-    columns: Singles, read: Ints, unit: float, part: Floats, overdue_knots: Floats, away_knots: Floats, weights: Floats, n: int,
-    total: Floats,
+    columns: Singles, moved: Ints, read: Ints, unit: float, part: Floats, overdue_knots: Floats, away_knots: Floats, weights: Floats,
+    n: int, total: Floats,
 ) -> None:  # fmt: skip
     for i in range(6):
         _added(weights[n + i], part[i], total)
@@ -250,8 +272,8 @@ def _own(
     n = _hinges(part[0], overdue_knots, part[7], part[1], weights, n, total)
     n = _hinges(part[3], away_knots, part[7], part[1], weights, n, total)
     w, overdue, away, ratio, repeats, seen, bought = weights[n : n + 11], part[0], part[3], part[10], part[7], part[8], part[9]
-    _filled(columns, read[8], 0.0, seen)
-    _filled(columns, read[0], 0.0, bought)
+    _filled(columns, moved, read[8], 0.0, seen)
+    _filled(columns, moved, read[0], 0.0, bought)
     each = 1.0 / unit
     for d in range(len(total)):
         s, b = seen[d] * each, bought[d] * each

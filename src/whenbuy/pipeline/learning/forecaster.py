@@ -21,7 +21,7 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.lapse import Lapse
 from whenbuy.core.learner import Learner, Model, refuse_leak
 from whenbuy.core.outlook import Outlook
-from whenbuy.features import ByClass, Features
+from whenbuy.features import Features
 from whenbuy.models.attribute_prior import AttributePrior
 from whenbuy.pipeline.learning.build import BlockSpec, examples
 from whenbuy.questions.activity import usual_gap
@@ -139,7 +139,7 @@ class Forecaster:
     notes: tuple[str, ...]
     known_until: int
     closed: tuple[int, ...] = ()
-    blocks: Mapping[str, ByClass] = field(default_factory=dict)
+    blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
     windows: Mapping[str, float] = field(default_factory=dict)
     learners: Mapping[str, Learner[Any]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
@@ -176,15 +176,7 @@ class Forecaster:
         NotEnoughDataError
             When nobody was known by then.
         """
-        keys = history.keys(users, as_of)
-        if users is None:
-            keys = keys.take(np.flatnonzero(people(history.before(keys))))
-        if not len(keys):
-            moment = history.clock.show(history.end if as_of is None else history.clock.instant(as_of))
-            raise NotEnoughDataError(
-                f"Nobody was known by {moment}.", "A forecast needs somebody to speak about.", "Ask as of a later date."
-            )
-        return self.answer(history, keys, in_sample=in_sample)
+        return self.answer(history, asked_about(history, as_of, users), in_sample=in_sample)
 
     def answer(self, history: History, keys: Keys, *, in_sample: bool = False) -> Outlook:
         """Return every answer for these keys, in their order."""
@@ -248,6 +240,23 @@ class Forecaster:
             return curve
         count: TimeToEvent = self.models["orders"].predict(asked, in_sample=True)
         return TimeToEvent.of(asked.keys, curve.grid_days, curve.survival, count.mean_count, curve.model, prior=curve.prior)
+
+
+def asked_about(history: History, as_of: int | str | None = None, users: Iterable[str] | None = None) -> Keys:
+    """Return the keys of the users named (all people known, by default) as of a moment (the log's end, by default).
+
+    Raises
+    ------
+    NotEnoughDataError
+        When nobody was known by then.
+    """
+    keys = history.keys(users, as_of)
+    if users is None:
+        keys = keys.take(np.flatnonzero(people(history.before(keys))))
+    if not len(keys):
+        moment = history.clock.show(history.end if as_of is None else history.clock.instant(as_of))
+        raise NotEnoughDataError(f"Nobody was known by {moment}.", "A forecast needs somebody to speak about.", "Ask as of a later date.")
+    return keys
 
 
 def _multiplied(classes: Classes, given: Floats, buys: Floats, prior: Bools) -> Classes:

@@ -103,7 +103,7 @@ def learned(
     budget, prior = Budget.of(budget_s), AttributePrior({})
     tries = {answer: _tries(made, answer, candidates) for answer in made.answers}
     same = tuple(answer for answer in made.answers if is_purchase(answer, made.history.log))
-    made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed))
+    made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed), beside=_read(tries.get("purchase", ())))
     courses = [_Course(tries), *([_Course({answer: listed[:1] for answer, listed in tries.items()})] if floor else [])]
     says = stepwise(say, pace(made.groups, tries)), silent
     alike: tuple[str, ...] = ()
@@ -143,6 +143,7 @@ def _require_purchase(found: Chosen) -> None:
 
 def _forecaster(made: Plan, course: _Course, shut: tuple[int, ...], prior: AttributePrior, same: tuple[str, ...]) -> Forecaster:
     """Return what answers, of what was learned."""
+    made = replace(made, beside=_read((course.found["purchase"].learner,)))
     notes = (*made.notes, *(note for one in course.found.values() for note in one.notes))
     choices = tuple(choice for one in course.found.values() for choice in one.choices)
     learners = {answer: one.learner for answer, one in course.found.items() if one.learner is not None}
@@ -172,7 +173,9 @@ def refit(
         When the log has become long enough for longer windows than the learners were chosen for.
     """
     made = plan(history, as_of, model.horizons, model.features, (), seed, table=table)
-    made = replace(made, answers=tuple(model.learners), classes=model.classes, named=model.named)
+    made = replace(
+        made, answers=tuple(model.learners), classes=model.classes, named=model.named, beside=_read((model.learners["purchase"],))
+    )
     chosen_for = {answer: days for answer, days in model.windows.items() if answer in model.learners}
     if made.windows != chosen_for:
         raise UsageError(
@@ -197,6 +200,13 @@ def refit(
 def is_purchase(answer: str, log: EventLog) -> bool:
     """Return whether an answer is that of the next purchase: to be active is to buy, where a log knows no other act."""
     return answer == "activity" and not any(log.count(kind) for kind in ACTS if kind != "purchase")
+
+
+def _read(learners: Collection[Any]) -> tuple[str, ...]:
+    """Return the blocks that some learners of the curve read beside the table, those that they are made of too."""
+    found = {name for one in learners for name in getattr(one, "reads", ())}
+    parts = [part for one in learners for part in (*getattr(one, "members", ()), *((one.learner,) if hasattr(one, "learner") else ()))]
+    return tuple(sorted(found.union(_read(parts) if parts else ())))
 
 
 def _tries(made: Plan, answer: str, candidates: Candidates) -> tuple[Learner[Any], ...]:

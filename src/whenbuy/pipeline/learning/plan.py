@@ -13,7 +13,7 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.question import Question
-from whenbuy.features import ByClass, Feature, Features, LatestActs, default_features, most_bought, rhythm_features
+from whenbuy.features import ActiveDays, ByClass, Feature, Features, LatestActs, default_features, most_bought, rhythm_features
 from whenbuy.pipeline.learning.answers import ANSWERS, MOST_CLASSES, SESSION, Answer, rooms, wanted
 from whenbuy.pipeline.learning.build import BlockSpec, examples, panel
 from whenbuy.pipeline.learning.further import ACTS, VISIT, when
@@ -31,6 +31,8 @@ MANY = 30
 MOMENTS = 50_000
 """So many acts of visits are learned from."""
 CLASSES = "classes"
+BESIDE: Mapping[str, BlockSpec] = {"days": ActiveDays()}
+"""Blocks that only some candidates for the curve read, by the name under which these ask for them (``reads``)."""
 _ALWAYS = ("purchase", "orders")
 """What is labelled whatever is asked."""
 CLASS_WEEKS = 20
@@ -70,6 +72,8 @@ class Plan:
         Every answer by name.
     named
         The classes of each answer about classes that is asked for by name.
+    beside
+        Which blocks of `BESIDE` the learners of the curve read.
     """
 
     history: History
@@ -85,6 +89,7 @@ class Plan:
     seed: int
     table: Mapping[str, Answer] = field(default_factory=lambda: ANSWERS)
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -103,8 +108,16 @@ class Plan:
         return {answer: days for answer, days in looks.items() if days is not None}
 
     @property
-    def blocks(self) -> dict[str, ByClass]:
+    def blocks(self) -> dict[str, BlockSpec]:
         """What the models read beside the table."""
+        return {**self._of_classes, **self._of_curve}
+
+    @property
+    def _of_curve(self) -> dict[str, BlockSpec]:
+        return {name: BESIDE[name] for name in self.beside}
+
+    @property
+    def _of_classes(self) -> dict[str, BlockSpec]:
         if CLASSES not in self.answers:
             return {}
         others = (name for name in most_bought(self.history.log, most=TASTES) if name not in self.classes)
@@ -127,7 +140,8 @@ class Plan:
         """Return the blocks that the learners of some answers read."""
         further = self.further_blocks if any(self.table[name].batch for name in answers) else {}
         read = {self.table[name].block or name for name in answers}
-        return (dict(self.blocks) if CLASSES in answers else {}) | {name: spec for name, spec in further.items() if name in read}
+        own = (self._of_classes if CLASSES in answers else {}) | (self._of_curve if "purchase" in answers else {})
+        return own | {name: spec for name, spec in further.items() if name in read}
 
     def questions(self, answers: Sequence[str]) -> tuple[Question, ...]:
         """Return what examples for these answers carry labels of."""

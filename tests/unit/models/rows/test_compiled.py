@@ -108,6 +108,13 @@ class _One:
     def path(self, step_days, steps):
         return np.ascontiguousarray(self._one.silence(np.arange(steps) * step_days, np.zeros(steps, np.int64)).values.T)
 
+    def ahead(self, step_days, steps):
+        """What does not change, as the live engine writes it: the first instant alone."""
+        path = self.path(step_days, steps)
+        moved = ((path != path[:, :1]) & ~(np.isnan(path) & np.isnan(path[:, :1]))).any(axis=1)
+        path[~moved, 1:] = 1e9
+        return path, moved.astype(np.int64)
+
     def block(self):
         return self._one.blocks["interactions"].values[0]
 

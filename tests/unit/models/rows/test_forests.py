@@ -19,9 +19,7 @@ def test_several_scores_come_from_one_walk(seed, columns, trees, scores):
     first = rng.integers(0, scores, trees)
     behind = first + rng.integers(1, scores - first + 1)
     base, values = rng.normal(size=scores), rows(seed, 3, columns)
-    (nodes, value, asks, _), (walks, order, _, _) = made.spread(first, behind, scores)
-    word = nodes["ask"].astype(np.uint32) | nodes["left"].astype(np.uint32) << np.uint32(16)
-    said = Chain(np.ascontiguousarray(nodes["cut"]), word, value, asks, walks, order, base, 2.0)
+    said = Chain.of(made, first, behind, base)
     for row in values:
         leaves = np.array([slow_raw(single, row[None])[0] for single in _singles(made)])
         wanted = [base[place] + leaves[(first <= place) & (place < behind)].sum() / 2.0 for place in range(scores)]

@@ -30,7 +30,9 @@ def _table(rng, names, rows=400):
 
 
 def _score(terms, weights, table):
-    return Scorer.of(terms, weights, Layout(table.names, np.array([1.0])))(np.ascontiguousarray(table.values.T))
+    return Scorer.of(terms, weights, Layout(table.names, np.array([1.0])))(
+        np.ascontiguousarray(table.values.T), np.ones(len(table.names), np.int64)
+    )
 
 
 @pytest.mark.parametrize("rich", [True, False])

@@ -59,7 +59,8 @@ def test_a_net_that_is_named_is_tried_in_a_small_shop_and_its_name_is_known_with
     monkeypatch.setattr(engine, "installed", lambda: False)
     named = _narrowed(("net-mlp+rhythm",), Extensions())("purchase", small)
     assert [learner.name for learner in named] == ["rate-84d", "net-mlp+rhythm"]
-    assert every("purchase", small)[:-1] == learners("purchase", small)
+    assert every("purchase", small)[:-2] == learners("purchase", small)
+    assert [learner.name for learner in every("purchase", small)[-2:]] == ["net-mlp+rhythm", "net-days-linear-64x2"]
     with pytest.raises(UsageError, match=r"whenbuy\[deep\]"):
         fit(shop(), horizons=SHORT, ask="purchase", candidates=_narrowed(("net-mlp+rhythm",), Extensions()))
 
