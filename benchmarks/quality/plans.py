@@ -8,7 +8,8 @@ best plan for what it spent. Beside it: the same plan with every message on its 
 average sent to the likeliest buyers until the budget is spent.
 
 How much can be learned depends on the log: seven rounds of 6,000 customers are some 30,000 decisions, and the orders that an offer adds to
-one segment within four weeks then stray by as much as they are. So there are two sizes.
+one segment within four weeks then stray by as much as they are. So there are three sizes: the first row speaks of a shop of 96,000
+customers, and those of smaller ones stand beside it.
 """
 
 import os
@@ -29,11 +30,12 @@ from whenbuy.ingest.simulated.parameters import Parameters
 from whenbuy.pipeline.deciding.effects import fit_effects
 
 AREA = "decide"
-USERS = int(os.environ.get("WHENBUY_PLAN_USERS", "24000"))
+USERS = int(os.environ.get("WHENBUY_PLAN_USERS", "96000"))
 SEEDS = int(os.environ.get("WHENBUY_PLAN_SEEDS", "20"))
-FEW = 6000
+MIDDLE, FEW = 24_000, 6000
 SHARE = "share of the oracle's"
 BY_LOT = Row(area=AREA, name="sim_plan_profit", unit=SHARE, better="higher", target=0.95)
+AMID = Row(area=AREA, name="sim_plan_profit_middle", unit=SHARE, better="higher")
 SMALL = Row(area=AREA, name="sim_plan_profit_small", unit=SHARE, better="higher")
 BIASED = Row(area=AREA, name="sim_plan_profit_biased", unit=SHARE, better="higher", target=0.85)
 REGRET = Row(area=AREA, name="sim_plan_send_time_regret", unit="share", better="lower", target=0.10)
@@ -41,6 +43,11 @@ ASKED = 400
 """Customers that are planned for: the truth about each costs 15 ms."""
 DAYS, CURVE, HORIZON = 14, (7.0, 14.0, 28.0), 56.0
 """Send days; the curves end where the next round begins; the truth counts on until what was sent last is paid back."""
+
+
+_ROWS = (
+    (BY_LOT, "promotions", USERS), (AMID, "promotions", MIDDLE), (SMALL, "promotions", FEW), (BIASED, "promotions-biased", USERS),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ def _likeliest(truth: object, chance: np.ndarray, budget: float) -> float:
 
 
 def rows() -> Iterator[Row]:
-    for row, name, users in ((BY_LOT, "promotions", USERS), (SMALL, "promotions", FEW), (BIASED, "promotions-biased", USERS)):
+    for row, name, users in _ROWS:
         found = [earned(name, seed, users) for seed in range(SEEDS)]
         yield row.got(_share(found), note=_note(found, users))
         if row is BY_LOT:

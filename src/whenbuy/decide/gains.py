@@ -15,6 +15,8 @@ from whenbuy.core.errors import UsageError
 from whenbuy.core.kernel import kernel
 
 Shorts = npt.NDArray[np.int16]
+LEAST_USED = 0.05
+"""However much an offer slows the orders of a day, this share of those that would redeem it anyway still does: none is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,8 @@ def _respond(
                 for s in range(end):
                     now = added[s] * times[d, s]
                     more += now
-                    used += (uptake[u, a] * rate[d + s] + now) * (s < valid[a])
+                    anyway = uptake[u, a] * rate[d + s]
+                    used += max(anyway + now, LEAST_USED * anyway) * (s < valid[a])
                 extra[u, a, d] = more
                 low[u, a, d] = more - spread[u, a]
                 redeemed[u, a, d] = max(used, 0.0) * share[u, a]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
+from scipy.special import ndtri
 
 from whenbuy.core.arrays import DAY, Bools, Floats, Instants, Ints
 from whenbuy.core.clock import Clock
 from whenbuy.core.decision import Budget, Channel, Decisions, Offer
 from whenbuy.core.errors import UsageError, WhenbuyError
 from whenbuy.decide.timing import days_of, quiet_at
-
-_Z80 = 1.2815515594
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,10 @@ def _require(holds: bool | np.bool_, broken: str) -> None:
         )
 
 
+_TAIL: Final = 0.1
+"""What lies below an 80 % interval."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How little a plan may earn.
@@ -153,14 +157,13 @@ class Bounds:
     gain
         What it is expected to earn.
     low
-        The lower end of its 80 % interval where the errors of the customers' effects are independent.
-    worst
-        What it earns where every customer's effect lies at the low end of its own 80 % interval at once.
+        The lower end of its 80 % interval, whatever the errors of the customers' effects have to do with each other (one model tells all of
+        them, so that they mostly go together; the deviation of a sum is at most the sum of the deviations), and although what looks best
+        of several options looks better than it is (Bonferroni).
     """
 
     gain: float
     low: float
-    worst: float
 
     @property
     def words(self) -> str:
@@ -175,16 +178,19 @@ class Bounds:
                 f"This plan may be worse than doing nothing: it is expected to earn {self.gain:,.0f}, but the lower end of its 80 % "
                 f"interval is {self.low:,.0f}. Try it on fewer customers first, or learn more about the offers."
             )
-        if self.worst < 0:
-            return (
-                f"Expected to earn {self.gain:,.0f}. Were every effect at the low end of its own 80 % interval at once, it would lose "
-                f"{-self.worst:,.0f}: measure it against those held out."
-            )
         return ""
 
 
-def bounds(gain: Floats, low: Floats) -> Bounds:
-    """Return how little a plan may earn, from the gain and its lower end of everybody who is contacted (n each)."""
-    spread = (gain - low) / _Z80
+def bounds(gain: Floats, low: Floats, options: int = 1) -> Bounds:
+    """Return how little a plan may earn.
+
+    Parameters
+    ----------
+    gain, low
+        The gain and the lower end of its own 80 % interval, of everybody who is contacted (n each).
+    options
+        From how many offers on channels each was chosen.
+    """
     total = float(gain.sum())
-    return Bounds(total, total - _Z80 * float(np.sqrt((spread**2).sum())), float(low.sum()))
+    wider = float(ndtri(1 - _TAIL / max(options, 1)) / ndtri(1 - _TAIL))
+    return Bounds(total, total - wider * (total - float(low.sum())))

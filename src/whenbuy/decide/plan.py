@@ -124,7 +124,7 @@ def make(
     free = parts.options.take(np.flatnonzero(~held & ~drawn))
     curve = trace(free, limits, choice)
     sent = decisions.sent
-    low = bounds(decisions.expected_gain[sent], decisions.low[sent])
+    low = bounds(decisions.expected_gain[sent], decisions.low[sent], len(parts.pairs))
     notes = words.notes(campaign, decisions, reachable, choice, low, parts.quadrant, float(parts.lot.cost.sum()))
     return Plan(decisions, campaign, choice.profit + lotted, choice.bound + lotted, low, parts.quadrant, curve, notes)
 

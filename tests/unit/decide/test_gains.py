@@ -6,7 +6,7 @@ import pytest
 from tests.unit.decide.instances import effect
 from whenbuy.core.decision import Channel, Offer
 from whenbuy.core.errors import UsageError
-from whenbuy.decide.gains import Options, Pair, Response, Worth, options, pairs, respond
+from whenbuy.decide.gains import LEAST_USED, Options, Pair, Response, Worth, options, pairs, respond
 
 
 def test_an_offer_sent_now_adds_what_its_effect_says():
@@ -33,7 +33,8 @@ def test_responses_are_those_of_a_slow_loop():
             for s in range(10):
                 now = added[:, s] * (shared[d + s] / shared[s] if shared[s] else 1.0)
                 extra += now
-                used += uptake[:, a] * base[:, d + s] + now if s < valid else 0.0
+                anyway = uptake[:, a] * base[:, d + s]
+                used += np.maximum(anyway + now, LEAST_USED * anyway) if s < valid else 0.0
             np.testing.assert_allclose(said.extra[:, a, d], extra, atol=1e-12)
             np.testing.assert_allclose(said.redeemed[:, a, d], np.maximum(used, 0), atol=1e-12)
 

@@ -16,7 +16,7 @@ from whenbuy.core.errors import UsageError, WhenbuyError
 from whenbuy.decide import plan as planning
 from whenbuy.decide.bandit import Bandit, Thompson
 from whenbuy.decide.campaign import Campaign, Orders
-from whenbuy.decide.guards import Guards, Reachable, require_kept
+from whenbuy.decide.guards import Guards, Reachable, bounds, require_kept
 from whenbuy.decide.plan import make
 
 INSTANCES = int(os.environ.get("WHENBUY_INSTANCES", "120"))
@@ -216,6 +216,22 @@ def test_a_plan_that_may_be_worse_than_nothing_says_so():
     words = " ".join(planned(campaign, orders, unsure, who).notes)
     assert "may be worse than doing nothing" in words
     assert "worse than doing nothing" not in " ".join(planned(campaign, orders, found, who).notes)
+
+
+def test_errors_of_effects_that_go_together_are_not_taken_for_independent():
+    campaign, orders, found, who = case()
+    certain = planned(campaign, orders, replace(found, low=found.incremental(28.0)), who)
+    earned = certain.bounds.gain / certain.decisions.sent.sum()
+    shared = replace(found, low=found.incremental(28.0) - 1.2 * earned / 24.0)  # a model that is wrong about one is wrong about all
+    made = planned(campaign, orders, shared, who)
+    assert made.bounds.low < 0 < made.bounds.gain
+    assert any("may be worse than doing nothing" in note for note in made.notes)
+
+
+def test_the_lower_end_is_lower_where_more_was_to_choose_from():
+    gain, low = np.array([4.0, 2.0]), np.array([3.0, 1.0])
+    assert bounds(gain, low).low == pytest.approx(4.0)
+    assert bounds(gain, low, 20).low == pytest.approx(6 - 2 * 2.5758 / 1.2816, rel=1e-3)  # 0.1 / 20 lies below -2.5758 deviations
 
 
 def test_a_plan_that_only_learns_says_what_that_costs():

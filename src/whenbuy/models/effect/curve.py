@@ -7,20 +7,24 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import Bools, Floats, Ints
+from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.effect import CurveEffect
 from whenbuy.core.errors import UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.learner import refuse_leak
 from whenbuy.models.boosted_curve import monotone, read_columns
-from whenbuy.models.effect.gained import DaysGained, Told, learn_days, rates
+from whenbuy.models.effect.gained import DaysGained, Told, learn_days
 from whenbuy.models.effect.learned import Z80, mean_effect
 from whenbuy.models.effect.modifiers import Modifiers
+from whenbuy.models.effect.residual import received
 from whenbuy.models.effect.trial import Trial
+from whenbuy.models.effect.usual import Usual
 from whenbuy.models.trees.arrays import Trees
 from whenbuy.models.trees.boosting import Boosting
 
+_FASTER: Final = 4.0
+"""No offer is taken to have made the orders of a stretch more than so many times as many, or as few, when what comes anyway is told."""
 _SLOWEST: Final = 0.05
 """No offer slows the orders of a stretch below this share of what comes without it."""
 
@@ -29,10 +33,10 @@ _SLOWEST: Final = 0.05
 class CurveUplift:
     """Both purchase curves of every customer: without an offer, and with each of them.
 
-    The days after the cutoff are cut into stretches. For the end of each it is learned by how many days an offer has moved the orders
-    forward (see ``gained``): days that are given back by the last one were pulled forward. The curve without an offer is learned from
-    those who were sent nothing, weighted by inverse propensities. The hazard of the next order changes by the same factor as the rate of
-    orders.
+    The days after the cutoff are cut into stretches. It is learned by how many days an offer has moved the orders forward by the end of
+    the first one and of the last (see ``gained``): days that are given back by the last one were pulled forward. The curve without an
+    offer is learned from those who were sent nothing, weighted by inverse propensities: what comes in the first stretch, and at which rate
+    it goes on. The hazard of the next order changes by the same factor as the rate of orders.
 
     Parameters
     ----------
@@ -49,10 +53,10 @@ class CurveUplift:
     """
 
     days: tuple[float, ...] = (7.0, 14.0, 28.0)
-    grow: Boosting = Boosting(trees=120, learning_rate=0.06, leaves=8, min_leaf=50, feature_fraction=0.4)
+    grow: Boosting = Boosting(trees=60, learning_rate=0.08, leaves=8, min_leaf=50, feature_fraction=0.4)
     folds: int = 2
     numbers: int = 6
-    most: int = 100_000
+    most: int = 300_000
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,34 +81,51 @@ class CurveUplift:
         watched = train.take(np.flatnonzero(known.observed))
         orders = np.stack([watched.label(orders_label(day)).value for day in self.days], axis=1).astype(np.float64)
         whole, days = Trial.of(watched, orders_label(self.days[-1])), np.array(self.days)
-        each = np.diff(orders, axis=1, prepend=0.0)
-        fold, left_alone = whole.folds(self.folds, self.seed), whole.arm == 0
-        forecast, grown = self._across(whole, each, fold, np.ones(len(whole), bool))
-        idly, anyway = self._across(whole, each, fold, left_alone)
-        told = Told(orders, np.cumsum(forecast, axis=1), rates(idly, days))
-        modifiers = Modifiers.of(whole.values, grown[0][-1].importance(), self.numbers)
-        gained = learn_days(whole, told, modifiers, days)
-        idle = self._some(np.flatnonzero(left_alone), 0)
+        ends = orders[:, [0]] if len(days) == 1 else orders[:, [0, -1]]
+        each = np.diff(ends, axis=1, prepend=0.0)
+        idle = self._some(np.flatnonzero(whole.arm == 0), 0)
         weight, values = 1 / np.maximum(whole.chance[idle, 0], 1e-6), whole.values[idle]
         bought = tuple(replace(self.grow, objective="binary").grow(values, count[idle] > 0, weight) for count in orders.T)
-        usual = np.average(each[idle], axis=0, weights=weight)
+        modifiers = Modifiers.of(whole.values, bought[-1].importance(), self.numbers)
+        forecast = self._across(whole, each)
+        gained = learn_days(whole, Told(ends, np.cumsum(forecast, axis=1), _rate(forecast, days)), modifiers, days)
+        anyway = self._anyway(whole, each, forecast, gained)
+        usual = np.average(np.diff(orders[idle], axis=1, prepend=0.0), axis=0, weights=weight)
         chance = np.array([np.average(count[idle] > 0, weights=weight) for count in orders.T])
-        mean = (gained.days(whole.values) * told.rate[:, None, :]).mean(axis=0)
+        mean = (gained.gained(whole.values) * _rate(forecast, days)[:, None, None]).mean(axis=0)
         return CurveUpliftModel(
             self.name, whole.offers, whole.columns, days, whole.known_until, gained, anyway, bought, usual, chance,
             np.diff(mean, axis=1, prepend=0.0), mean_effect(whole)[1],
         )  # fmt: skip
 
-    def _across(self, trial: Trial, orders: Floats, fold: Ints, rows: Bools) -> tuple[Floats, tuple[tuple[Trees, ...], ...]]:
-        """Return the orders of each stretch as some rows of the other folds let expect them (n x g), and the trees of each fold."""
-        found, grown = np.empty(orders.shape), []
+    def _across(self, trial: Trial, orders: Floats) -> Floats:
+        """Return the orders to be expected if nothing is sent, by those of the other folds who were sent nothing (n x 2)."""
+        fold, idle, found = trial.folds(self.folds, self.seed), trial.arm == 0, np.empty(orders.shape)
         for part in range(self.folds):
-            here, there = fold == part, self._some(np.flatnonzero(rows & (fold != part)), 1 + part)
-            weight = None if rows.all() else 1 / np.maximum(trial.chance[there, 0], 1e-6)
-            grow = replace(self.grow, objective="poisson")
-            grown.append(tuple(grow.grow(trial.values[there], count[there], weight) for count in orders.T))
-            found[here] = np.stack([trees.predict(trial.values[here]) for trees in grown[-1]], axis=1)
-        return found, tuple(grown)
+            here, there = fold == part, self._some(np.flatnonzero(idle & (fold != part)), 1 + part)
+            weight, values = 1 / np.maximum(trial.chance[there, 0], 1e-6), trial.values[there]
+            for k, count in enumerate(orders.T):
+                usual = Usual.learn(trial.columns, values, count[there], weight, self.grow)
+                found[here, k] = usual.orders(trial.columns, trial.values[here])
+        return found
+
+    def _anyway(self, trial: Trial, orders: Floats, forecast: Floats, gained: DaysGained) -> tuple[Usual, ...]:
+        """Return what is ordered anyway, as everybody's orders tell once it is known how much faster the offers made them.
+
+        A count whose mean is f times as large counts as 1 / f of it with the weight f: the likelihood is the same (Poisson). Twice as many
+        rows as those who were sent nothing say what comes anyway.
+        """
+        rows = self._some(np.arange(len(trial)), 0)
+        some, rate = trial.take(rows), _rate(forecast, gained.days)[rows]
+        reached = (
+            received(some) if some.opened is None else some.opened[:, None] * (some.arm[:, None] == np.arange(1, len(some.offers) + 1))
+        )
+        days = (gained.gained(some.values) * reached[:, :, None]).sum(axis=1)[:, [0, -1] if orders.shape[1] > 1 else [0]]
+        added = np.diff(days, axis=1, prepend=0.0) * rate[:, None] / np.maximum(forecast[rows], 1e-9)
+        factor = np.clip(1 + added, 1 / _FASTER, _FASTER)
+        return tuple(
+            Usual.learn(some.columns, some.values, count / f, f, self.grow) for count, f in zip(orders[rows].T, factor.T, strict=True)
+        )
 
     def _some(self, rows: Ints, turn: int) -> Ints:
         """Return as many of some rows as forecasts are grown on."""
@@ -124,11 +145,12 @@ class CurveUpliftModel:
     gained
         By how many days each offer has moved orders forward when each stretch ends.
     anyway
-        Orders of each stretch when nothing is sent: their mean over the folds (folds tuples of g).
+        Orders of the first stretch, and of all later ones, when nothing is sent (1 or 2).
     bought
         The chance to have bought by the end of each stretch when nothing is sent (g).
     usual, chance, mean, error
-        The same on average (g, g, m x g), and the standard error of the effect on all of them (m): the answer for strangers.
+        The same on average (g, g, m x g), and the standard error of the effect on all of them (m): the answer for strangers, and how
+        orders spread over the later stretches.
     """
 
     name: str
@@ -137,7 +159,7 @@ class CurveUpliftModel:
     days: Floats
     known_until: int
     gained: DaysGained
-    anyway: tuple[tuple[Trees, ...], ...]
+    anyway: tuple[Usual, ...]
     bought: tuple[Trees, ...]
     usual: Floats
     chance: Floats
@@ -157,21 +179,28 @@ class CurveUpliftModel:
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
         values = read_columns(examples.table, self.columns)
         stranger = np.asarray(np.isnan(values).all(axis=1))
-        rate = np.mean([[trees.predict(values) for trees in fold] for fold in self.anyway], axis=0).T
+        expected = np.stack([one.orders(self.columns, values) for one in self.anyway], axis=1)
         chance = monotone(np.stack([trees.predict(values) for trees in self.bought], axis=1))
-        rate[stranger], chance[stranger] = self.usual, monotone(self.chance[None, :])
-        pace = rates(rate, self.days)
-        extra = np.diff(self.gained.days(values) * pace[:, None, :], axis=2, prepend=0.0)
+        later = self.usual[1:] / max(float(self.usual[1:].sum()), 1e-12)
+        each = np.hstack([expected[:, :1], expected[:, 1:] * later])
+        each[stranger], chance[stranger] = self.usual, monotone(self.chance[None, :])
+        pace = _rate(expected, self.days)
+        extra = np.diff(self.gained.gained(values) * pace[:, None, None], axis=2, prepend=0.0)
         extra[stranger] = self.mean
         without = TimeToEvent.of(
-            examples.keys, self.days, 1 - chance, np.cumsum(rate, axis=1), self.name, prior=stranger, in_sample=in_sample
+            examples.keys, self.days, 1 - chance, np.cumsum(each, axis=1), self.name, prior=stranger, in_sample=in_sample
         )
-        factor = np.maximum(1 + extra / np.maximum(rate, 1e-9)[:, None, :], _SLOWEST)
+        factor = np.maximum(1 + extra / np.maximum(each, 1e-9)[:, None, :], _SLOWEST)
         offered = tuple(_faster(without, factor[:, offer]) for offer in range(len(self.offers)))
         middle = np.stack([curve.mean_count[:, -1] - without.mean_count[:, -1] for curve in offered], axis=1)
-        spread = np.where(stranger[:, None], self.error, self.gained.error(values) * pace[:, -1:])
+        spread = np.where(stranger[:, None], self.error, self.gained.error(values) * pace[:, None])
         low, high = middle - Z80 * spread, middle + Z80 * spread
         return CurveEffect(examples.keys, self.offers, without, offered, low, high, self.name, stranger, in_sample)
+
+
+def _rate(orders: Floats, days: Floats) -> Floats:
+    """Return the orders a day after the first stretch (n) from those in it and those after it (n x 2); with one stretch, those in it."""
+    return np.asarray(orders[:, -1] / (days[-1] - (days[0] if len(days) > 1 else 0.0)))
 
 
 def orders_label(day: float) -> str:

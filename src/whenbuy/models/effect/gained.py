@@ -1,4 +1,4 @@
-"""Days gained: by how many days each offer has moved a customer's orders forward when a stretch of days after it ends.
+"""Days gained: by how many days each offer has moved a customer's orders forward, at first and in the end.
 
 Somebody on whom an offer works buys as if time ran faster for her: by day t she has bought what she would have bought by t + s(t), and
 E[N(t) | offer] - E[N(t)] = λ(t) s(t) with her rate λ without it (accelerated life: Cox and Oakes 1984, "Analysis of survival data", ch. 5).
@@ -6,9 +6,11 @@ What is pulled forward is given back: s falls to 0. What is extra stays. As the 
 differs less between customers than orders do.
 
 y - m(x) = sum over the offers of (D_a - E[D_a | x]) λ(x) s_a(x) + noise (Robinson 1988; Nie and Wager 2021), with variance m(x). In the
-first stretch s_a = z (φ + δ_a): what all offers do, and what one does of its own, each modified by features z. Later the noise is many
-times as large, and what is given back is a matter of the customer more than of the offer: s_a = s_a(first) (1 + z κ) + z (η + ω_a). All
-of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), so that little data leaves little more than those.
+first stretch s_a = z (φ + δ_a): what all offers do, and what one does of its own, each modified by features z. At the end of the last one
+the noise is many times as large, and what is given back is a matter of the customer more than of the offer: s_a = s_a(first) (1 + z κ) +
+z (η + ω_a). All of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), so that little data leaves little
+more than those. Between the two it moves evenly. m(x) is what comes when nothing is sent: since chance, given x, decides what is, any m
+serves, and it takes off what differs anyway.
 
 Where messages are seen to be opened, D_a is whether the offer was, and a term z ψ takes out that those who open may buy more anyway:
 among those who were sent something, how much is told by opening beyond its chance. It is the same for all offers.
@@ -28,7 +30,8 @@ from whenbuy.models.effect.modifiers import Modifiers
 from whenbuy.models.effect.residual import expected, received
 from whenbuy.models.effect.trial import Trial
 
-_CHUNK: Final = 50_000
+_CHUNK: Final = 8192
+"""Rows of the regression at a time: so many stay in a processor's cache."""
 _LEAST_ORDERS: Final = 0.02
 _LEAST_RATE: Final = 1e-4
 _SHARE: Final = 2.0
@@ -43,58 +46,59 @@ class DaysGained:
     ----------
     modifiers
         How features are read: z (p columns, the first of ones).
+    days
+        Where the stretches end (g).
     first
         θ of the first stretch (m x p).
     kept
-        κ of each later stretch (g - 1 x p): -1 where all is given back.
+        κ (p): -1 where all is given back by the end of the last stretch; with one stretch 0.
     later
-        η + ω of each later stretch and offer (g - 1 x m x p).
+        η + ω of each offer (m x p); with one stretch 0.
     first_error
         Covariance of ``first`` (m x p x p).
     last_error
-        Covariance of η, κ and ω together in the last stretch (m x 3p x 3p); with one stretch: none (m x 0 x 0).
+        Covariance of η, κ and ω together (m x 3p x 3p); with one stretch 0.
     """
 
     modifiers: Modifiers
+    days: Floats
     first: Floats
     kept: Floats
     later: Floats
     first_error: Floats
     last_error: Floats
 
-    def days(self, values: Singles) -> Floats:
+    def gained(self, values: Singles) -> Floats:
         """Return the days gained by each offer until the end of each stretch (n x m x g)."""
         z = self.modifiers.read(values)
         first = _weighed(z, self.first)
-        parts = [first]
-        for kept, later in zip(self.kept, self.later, strict=True):
-            parts.append(first * (1 + (z * kept).sum(axis=1))[:, None] + _weighed(z, later))
-        return np.stack(parts, axis=2)
+        since = first * (z * self.kept).sum(axis=1)[:, None] + _weighed(z, self.later)
+        length = self.days - self.days[0]
+        return np.asarray(first[:, :, None] + since[:, :, None] * (length / max(float(length[-1]), 1.0)))
 
     def error(self, values: Singles) -> Floats:
         """Return the standard deviation of the days gained at the end of the last stretch, given the data (n x m)."""
         z = self.modifiers.read(values)
         first, found = _weighed(z, self.first), np.empty((len(z), len(self.first)))
-        share = 1 + (z * self.kept[-1]).sum(axis=1) if len(self.kept) else np.ones(len(z))
+        share = 1 + (z * self.kept).sum(axis=1)
         for a, error in enumerate(self.first_error):
             found[:, a] = share**2 * _square(z, error)
-            if len(self.kept):
-                found[:, a] += _square(np.hstack([z, first[:, a : a + 1] * z, z]), self.last_error[a])
+            found[:, a] += _square(np.hstack([z, first[:, a : a + 1] * z, z]), self.last_error[a])
         return np.sqrt(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """What the days gained are learned from, beside the trial.
+    """What the days gained are learned from, beside the trial: orders, and forecasts of models that had not seen the customer.
 
     Parameters
     ----------
     orders
-        Orders until the end of each stretch (n x g).
+        Orders until the end of the first stretch and of the last (n x 2; n x 1 where they are one).
     forecast
-        Those that were forecast, whatever is sent, by models that had not seen the customer (n x g).
+        Those that were forecast, if nothing is sent (likewise).
     rate
-        Orders a day to be expected when each stretch ends, if nothing is sent (n x g); by such models, too.
+        Orders a day to be expected after the first stretch, if nothing is sent (n).
     """
 
     orders: Floats
@@ -103,31 +107,19 @@ class Told:
 
 
 def learn_days(trial: Trial, told: Told, modifiers: Modifiers, days: Floats) -> DaysGained:
-    """Return the days gained that a trial teaches, stretch by stretch."""
+    """Return the days gained that a trial teaches: in the first stretch, and by the end of the last."""
     z = modifiers.read(trial.values)
     group, m, p = _groups(trial.columns, modifiers), len(trial.offers), z.shape[1]
     sent, luck = _sent(trial)
     moved = (p, 0, m * p) if luck is None else (p, 0, m * p, p)  # φ, nothing, δ, ψ
-    theta, covariance = _stage(z, sent, luck, None, told, 0, *_judged(moved, group, 0, float(days[-1])))
-    shared, own = theta[:p], theta[p : p + m * p].reshape(m, p)
-    first = shared[None, :] + own
-    s = _weighed(z, first)
-    kept, later, last = [], [], np.empty((m, 0, 0))
-    for k in range(1, len(days)):
-        moved = (p, p, m * p) if luck is None else (p, p, m * p, p)  # η, κ, ω, ψ
-        theta, error = _stage(z, sent, luck, s, told, k, *_judged(moved, group, 1, float(days[-1])))
-        kept.append(theta[p : 2 * p])
-        later.append(theta[:p][None, :] + theta[2 * p : 2 * p + m * p].reshape(m, p))
-        last = _blocks(error, m, p, 2 * p)
-    return DaysGained(
-        modifiers, first, np.array(kept).reshape(-1, p), np.array(later).reshape(-1, m, p), _summed(_blocks(covariance, m, p, p), p), last
-    )
-
-
-def rates(orders: Floats, days: Floats) -> Floats:
-    """Return the orders a day when each stretch ends: those of the stretch after it, of the last one its own (n x g)."""
-    each = orders / np.diff(days, prepend=0.0)
-    return np.maximum(np.hstack([each[:, 1:], each[:, -1:]]), _LEAST_RATE)
+    theta, error = _stage(z, sent, luck, None, told, *_judged(moved, group, 0, float(days[-1])))
+    first, first_error = theta[:p] + theta[p : p + m * p].reshape(m, p), _summed(_blocks(error, m, p, p), p)
+    if len(days) == 1:
+        return DaysGained(modifiers, days, first, np.zeros(p), np.zeros((m, p)), first_error, np.zeros((m, 3 * p, 3 * p)))
+    moved = (p, p, m * p) if luck is None else (p, p, m * p, p)  # η, κ, ω, ψ
+    theta, error = _stage(z, sent, luck, _weighed(z, first), told, *_judged(moved, group, 1, float(days[-1])))
+    later = theta[:p] + theta[2 * p : 2 * p + m * p].reshape(m, p)
+    return DaysGained(modifiers, days, first, theta[p : 2 * p], later, first_error, _blocks(error, m, p, 2 * p))
 
 
 def _sent(trial: Trial) -> tuple[Floats, Floats | None]:
@@ -139,16 +131,18 @@ def _sent(trial: Trial) -> tuple[Floats, Floats | None]:
 
 
 def _stage(
-    z: Floats, sent: Floats, luck: Floats | None, first: Floats | None, told: Told, k: int, groups: list[Ints], widest: Floats,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Return the coefficients of one stretch and their covariance; what was gained at first is taken off where it is given (n x m)."""
+    z: Floats, sent: Floats, luck: Floats | None, first: Floats | None, told: Told, groups: list[Ints], widest: Floats
+) -> tuple[Floats, Floats]:
+    """Return coefficients and their covariance: of the first stretch, or of the last, less what was gained at first (n x m)."""
+    k = 0 if first is None else 1
     noise = np.sqrt(np.maximum(told.forecast[:, k], _LEAST_ORDERS))
-    left, size = told.orders[:, k] - told.forecast[:, k], told.rate[:, k] / noise
-    left = (left if first is None else left - (sent * first).sum(axis=1) * told.rate[:, k]) / noise
+    rate = np.maximum(told.rate, _LEAST_RATE)
+    left, size = told.orders[:, k] - told.forecast[:, k], rate / noise
+    left = (left if first is None else left - (sent * first).sum(axis=1) * rate) / noise
     gram, moment = np.zeros((1, 1)), np.zeros(1)
     for rows, x in _columns(z, sent, luck, first):
-        scaled = x * size[rows, None]
-        gram, moment = gram + scaled.T @ scaled, moment + scaled.T @ left[rows]
+        scaled = (x * size[rows, None]).astype(np.float32)
+        gram, moment = gram + (scaled.T @ scaled).astype(np.float64), moment + scaled.T @ left[rows]
     variance = float(np.mean(left**2))
     return drawn_in(gram / variance, moment / variance, groups, widest)
 

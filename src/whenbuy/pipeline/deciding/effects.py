@@ -18,7 +18,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.features import Features, default_features
 from whenbuy.features.encode import NAMES, Encode, FittedEncoding, Names
-from whenbuy.models.effect.checks import Check, balance, placebo
+from whenbuy.models.effect.checks import Check, balance, negative_control, placebo
 from whenbuy.models.effect.curve import CurveUplift, CurveUpliftModel, orders_label
 from whenbuy.models.effect.propensity import Overlap, deciding, propensities
 from whenbuy.models.effect.trial import Trial
@@ -33,6 +33,7 @@ DAYS: Final = (7.0, 14.0, 28.0)
 """Where the stretches of the curves end unless the shop says otherwise."""
 OPENED: Final = Boosting("binary", trees=120, learning_rate=0.08, leaves=4, min_leaf=50)
 """How the chance to open on one channel is learned."""
+_BEFORE: Final = "the orders before it was sent"
 _RARELY: Final = 50
 """Messages that were opened without which a channel's reach is not learned."""
 
@@ -72,7 +73,7 @@ class OfferEffects:
     last_sent
         When each offer was last sent (m), UTC microseconds.
     checks
-        What was checked of the trial: overlap, balance, placebo.
+        What was checked of the trial: overlap, balance, placebo, negative control.
     notes
         What the reader should know, in sentences.
     rows
@@ -186,7 +187,7 @@ def fit_effects(
     reach, sent = _reach(known, train, found, sent)
     train = replace(train, blocks={**train.blocks, EXPOSURE: sent})
     trial = Trial.of(train, orders_label(days[-1]))
-    checks += [balance(trial), placebo(trial, seed)]
+    checks += [balance(trial), placebo(trial, seed), negative_control(_before(known, trial, train, days[-1]), _BEFORE)]
     model = (learner or CurveUplift(days, seed=seed)).fit(train)
     gap = _spacing_days(found)
     if gap < days[-1]:
@@ -267,6 +268,13 @@ def _exposure(train: Examples, found: Exposures, fold: Ints) -> Exposure:
         rows = found.keys.cutoff == at
         chance[rows] = np.bincount(found.arm[rows], minlength=m + 1) / rows.sum()
     return Exposure(found.offers, found.arm, chance)
+
+
+def _before(history: History, trial: Trial, train: Examples, days: float) -> Trial:
+    """Return the trial with an outcome that no offer can change: the orders of as many days before each decision."""
+    keys = train.keys.take(np.flatnonzero(train.label(orders_label(days)).observed))
+    keys = replace(keys, cutoff=keys.cutoff - round(days * DAY))
+    return replace(trial, outcome=history.within(keys, days).orders().astype(np.float64))
 
 
 def _reach(history: History, train: Examples, found: Exposures, sent: Exposure) -> tuple[Reach | None, Exposure]:

@@ -61,7 +61,7 @@ def keep(shop: Shop, plan: Plan, margin: float, horizon_days: float) -> str:
     campaign = plan.campaign
     about: dict[str, Any] = {
         "sha256": hashlib.sha256(content).hexdigest(), "made_at": campaign.made_at, "margin": margin, "horizon_days": horizon_days,
-        "days": campaign.days, "profit": plan.profit, "bound": plan.bound, "low": plan.bounds.low, "worst": plan.bounds.worst,
+        "days": campaign.days, "profit": plan.profit, "bound": plan.bound, "low": plan.bounds.low,
         "cost": float(plan.decisions.cost.sum()), "policy": plan.decisions.policy, "notes": list(plan.notes),
         "offers": {one.id: _plain(asdict(one)) for one in campaign.offers},
         "channels": {one.name: _plain(asdict(one)) for one in campaign.channels},

@@ -51,7 +51,7 @@ def _page(planned: Planned, id: str, shop: str, currency: str) -> dict[str, Any]
         "zone": plan.campaign.clock.zone, "customers": len(one), "sent": int(one.sent.sum()), "held": int(one.held_out.sum()),
         "profit": money(plan.profit, currency), "cost": money(float(one.cost.sum()), currency),
         "budget": money(budget, currency) if np.isfinite(budget) else "no limit", "gap": gap_words(plan.gap), "bound":
-        money(plan.bound, currency), "low": money(plan.bounds.low, currency), "worst": money(plan.bounds.worst, currency), "notes":
+        money(plan.bound, currency), "low": money(plan.bounds.low, currency), "notes":
         planned.notes, "quadrants": _quadrants(plan.quadrants()), "curve": _curve(plan.curve, float(one.cost[~one.drawn].sum()), currency),
         "calendar": _calendar(planned, currency), "offers": _offers(planned, currency), "rows": _rows(planned, calendar,
         currency), "horizon": planned.horizon_days, "days": plan.campaign.days,

@@ -80,7 +80,7 @@ def _facts(plan: Plan, as_of: str) -> dict[str, object]:
     one = plan.decisions
     return {
         "as_of": as_of, "customers": len(one), "contacted": int(one.sent.sum()), "held_out": int(one.held_out.sum()),
-        "drawn_by_lot": int(one.drawn.sum()), "profit": plan.profit, "profit_low": plan.bounds.low, "profit_worst": plan.bounds.worst,
+        "drawn_by_lot": int(one.drawn.sum()), "profit": plan.profit, "profit_low": plan.bounds.low,
         "bound": plan.bound, "gap": plan.gap, "cost": float(one.cost.sum()),
         "quadrants": {name: count for name, count, _ in plan.quadrants().iter_rows()},
     }  # fmt: skip

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from tests.unit.models.effect.trials import trial
 from whenbuy.core.effect import EXPOSURE, Exposure
 from whenbuy.models.effect.evidence import drawn_in
-from whenbuy.models.effect.gained import DaysGained, Told, learn_days, rates
+from whenbuy.models.effect.gained import DaysGained, Told, learn_days
 from whenbuy.models.effect.modifiers import Modifiers
 from whenbuy.models.effect.trial import Trial
 
@@ -45,6 +45,18 @@ def test_spreads_are_those_of_the_highest_evidence():
     assert np.sqrt(np.diag(covariance))[:4] == pytest.approx(1 / np.sqrt(400), rel=0.3)
 
 
+def test_little_data_are_not_sure_of_nothing():
+    rng = np.random.default_rng(1)
+    sure = []
+    for n in (40, 4000):
+        x = rng.normal(size=(n, 4))
+        theta, covariance = drawn_in(x.T @ x, x.T @ rng.normal(size=n), [np.arange(4)], np.full(1, 10.0))
+        assert np.abs(theta).max() < 3 / np.sqrt(n)
+        sure.append(np.sqrt(np.diag(covariance)).mean())
+    assert 0.02 < sure[0] < 1 / np.sqrt(30)  # the likeliest spread is none, which would leave no error at all
+    assert sure[1] < sure[0] / 5
+
+
 def moved(n=60_000, seed=0, open_more=0.0):
     """Return a trial of two offers with 3 and 6 days gained, all given back where a = 1; half of the messages are opened.
 
@@ -63,7 +75,7 @@ def moved(n=60_000, seed=0, open_more=0.0):
     half = np.full(n, 0.5)
     blocks = {EXPOSURE: replace(sent, dose=np.where(sent.arm > 0, 0.5, 1.0), usual=half, opened=opened)}
     seen = replace(train, labels={"orders": label}, blocks=blocks)
-    told = Told(orders, usual[:, None] * (DAYS + 1.1), np.repeat(usual[:, None], 2, axis=1))
+    told = Told(orders, usual[:, None] * (DAYS + 1.1), usual)
     return Trial.of(seen, "orders"), told, a == 1
 
 
@@ -73,7 +85,7 @@ def learned(seen, told):
 
 def test_days_gained_and_given_back_are_found():
     seen, told, back = moved()
-    days = learned(seen, told).days(seen.values)
+    days = learned(seen, told).gained(seen.values)
     assert days[:, :, 0].mean(axis=0) == pytest.approx([3, 6], abs=0.5)
     assert days[~back, :, 1].mean(axis=0) == pytest.approx([3, 6], abs=0.9)
     assert days[back, :, 1].mean(axis=0) == pytest.approx([0, 0], abs=0.9)
@@ -81,7 +93,7 @@ def test_days_gained_and_given_back_are_found():
 
 def test_those_who_open_may_buy_more_anyway():
     seen, told, _ = moved(seed=3, open_more=0.4)
-    days = learned(seen, told).days(seen.values)
+    days = learned(seen, told).gained(seen.values)
     assert days[:, :, 0].mean(axis=0) == pytest.approx([1.4 * 3, 1.4 * 6], abs=0.8)  # in days of the usual rate, which is not theirs
     apart = told.orders[seen.opened == 1, 0].mean() - told.orders[seen.arm == 0, 0].mean()
     assert apart / told.rate.mean() > 8.0  # what a comparison of those who opened says: 6.3 would be right
@@ -92,7 +104,7 @@ def test_opening_tells_more_than_the_chance_of_it():
     for seed in range(4):
         seen, told, _ = moved(12_000, seed)
         for each in (seen, replace(seen, opened=None)):
-            far.append(np.abs(learned(each, told).days(seen.values)[:, :, 0].mean(axis=0) - [3, 6]).mean())
+            far.append(np.abs(learned(each, told).gained(seen.values)[:, :, 0].mean(axis=0) - [3, 6]).mean())
     assert np.mean(far[::2]) < np.mean(far[1::2])
 
 
@@ -102,32 +114,35 @@ def test_errors_say_how_far_it_strays():
         seen, told, back = moved(8000, 20 + seed)
         model = learned(seen, told)
         truth = np.where(back[:, None], 0.0, np.array([[3.0, 6.0]]))
-        held.append((np.abs(model.days(seen.values)[:, :, 1] - truth) < 1.28 * model.error(seen.values)).mean())
+        held.append((np.abs(model.gained(seen.values)[:, :, 1] - truth) < 1.28 * model.error(seen.values)).mean())
     assert 0.6 < np.mean(held) < 0.97
 
 
 def test_no_effect_is_drawn_in_to_none():
     seen, told, _ = moved(20_000, seed=5)
     rng = np.random.default_rng(9)
-    first = rng.poisson(told.rate[:, 0] * 7)
-    orders = np.stack([first, first + rng.poisson(told.rate[:, 0] * 21)], axis=1).astype(float)
-    days = learned(seen, replace(told, orders=orders, forecast=told.rate * DAYS)).days(seen.values)
+    first = rng.poisson(told.rate * 7)
+    orders = np.stack([first, first + rng.poisson(told.rate * 21)], axis=1).astype(float)
+    days = learned(seen, replace(told, orders=orders, forecast=told.rate[:, None] * DAYS)).gained(seen.values)
     assert np.abs(days[:, :, 0]).mean() < 0.5
     assert np.abs(days[:, :, 1]).mean() < 1.5
 
 
 def test_one_stretch_is_enough_and_rows_stand_alone():
     seen, told, _ = moved(4000)
-    one = Told(told.orders[:, :1], told.forecast[:, :1], told.rate[:, :1])
+    one = Told(told.orders[:, :1], told.forecast[:, :1], told.rate)
     model = learn_days(seen, one, Modifiers.of(seen.values, np.ones(3), 2), DAYS[:1])
     assert isinstance(model, DaysGained)
-    days, error = model.days(seen.values), model.error(seen.values)
+    days, error = model.gained(seen.values), model.error(seen.values)
     assert days.shape == (4000, 2, 1)
-    assert (model.days(seen.values[[9, 4]]) == days[[9, 4]]).all()
+    assert (model.gained(seen.values[[9, 4]]) == days[[9, 4]]).all()
     assert (model.error(seen.values[[9, 4]]) == error[[9, 4]]).all()
     assert (error > 0).all()
 
 
-def test_the_rate_at_the_end_of_a_stretch_is_that_of_the_next():
-    assert rates(np.array([[7.0, 42.0]]), DAYS).tolist() == [[2.0, 2.0]]
-    assert (rates(np.zeros((2, 2)), DAYS) > 0).all()
+def test_between_the_first_stretch_and_the_last_the_days_move_evenly():
+    seen, told, _ = moved(4000)
+    modifiers = Modifiers.of(seen.values, np.ones(3), 2)
+    two, three = (learn_days(seen, told, modifiers, days).gained(seen.values) for days in (DAYS, np.array([7.0, 14.0, 28.0])))
+    assert three[:, :, [0, 2]] == pytest.approx(two)
+    assert three[:, :, 1] == pytest.approx(two[:, :, 0] + (two[:, :, 1] - two[:, :, 0]) / 3)

@@ -75,7 +75,7 @@ def test_effects_of_a_shop_answer_for_everybody_on_every_channel(shop):
     assert "gift@push" in found.offers
     assert np.isfinite(found.incremental(28.0)).all()
     assert effects.without_action(shop.history, users=["u0001"]).keys.ids().to_list() == ["u0001"]
-    assert {check.name for check in effects.checks} == {"balance", "placebo"}
+    assert {check.name for check in effects.checks} == {"balance", "placebo", "negative control"}
     assert effects.ended(shop.history.end) == ()
     assert effects.ended(shop.history.end + 60 * DAY) == effects.model.offers  # offers that were not sent for so long have ended
     keys = shop.history.keys().take(np.arange(0, 900, 9))
@@ -87,7 +87,7 @@ def test_effects_of_a_shop_answer_for_everybody_on_every_channel(shop):
 def test_biased_logs_are_weighed_and_checked():
     shop = simulate(1200, seed=3, parameters=Parameters.frozen("promotions-biased"))
     effects = fit_effects(shop.history, shop.decisions, days=QUICK.days, features=few(shop), learner=QUICK)
-    assert [check.name for check in effects.checks] == ["overlap", "balance", "placebo"]
+    assert [check.name for check in effects.checks] == ["overlap", "balance", "placebo", "negative control"]
     assert "Chance did not decide" in effects.notes[-1]
 
 
