@@ -205,6 +205,20 @@ def test_an_audience_has_bids_days_and_hashes_only_where_asked(place, tmp_path):
     assert "is spent" in gone["notes"][0]
 
 
+def test_what_an_audience_earned_is_measured_beside_those_held_out(place):
+    words = ("audience", "--channel", "advertisement", "--as-of", AS_OF, "--budget", "20", "--days", "5", "--hold-out", "30%")
+    told = asked(place, *words)
+    assert asked(place, *words)["plan"] == told["plan"], "made again it is kept once"
+    assert asked(place, *words, "--spent", "3")["plan"] is None, "bids that move are the same audience"
+    found = asked(place, "result", told["plan"], "--horizon", "14")
+    sides = [row for row in found["measures"] if row["offer"] is None][0]
+    assert sides["sent"] == told["customers"] - told["held_out"]
+    assert sides["held_out"] == told["held_out"]
+    assert any("impressions" in note for note in found["notes"])
+    nobody = asked(place, *words[:-2], "--hold-out", "0%")
+    assert nobody["plan"] is None
+
+
 def test_audiences_that_cannot_be_are_refused(place):
     words = ("audience", "--as-of", AS_OF, "--shop", place)
     assert "no channel 'radio'" in refused(2, *words, "--channel", "radio", "--budget", "5")

@@ -13,7 +13,7 @@ import polars as pl
 
 from whenbuy.config import Settings
 from whenbuy.core.arrays import Bools, Floats
-from whenbuy.core.decision import Channel, Offer
+from whenbuy.core.decision import Channel, Decisions, Offer
 from whenbuy.core.effect import CurveEffect
 from whenbuy.core.errors import ColumnError, UsageError
 from whenbuy.core.history import History
@@ -24,6 +24,7 @@ from whenbuy.decide.audience import Pacing, bids
 from whenbuy.decide.campaign import Campaign, Orders
 from whenbuy.decide.gains import arm, respond
 from whenbuy.pipeline.deciding.effects import OfferEffects
+from whenbuy.pipeline.deciding.kept import AUDIENCE
 from whenbuy.pipeline.deciding.planning import amount_of, told_of, uptake
 from whenbuy.pipeline.deciding.reach import reachable
 
@@ -116,6 +117,25 @@ def audience(
         table = table.join(_hashed(history, keys, email), on="user_id", how="left", maintain_order="left")
     notes = _notes(agreed, table, pacing, campaign.offers[best].id, channel)
     return Audience(campaign.offers[best].id, channel, table, _days(campaign, pacing), pacing.pressure, pacing.left, notes)
+
+
+def decided(found: Audience, campaign: Campaign) -> Decisions:
+    """Return an audience as decisions, so that it can be measured: all who are not held out are taken to be shown the offer once.
+
+    What one of them is expected to bring is the value of an impression less the bid that may be paid for it.
+    """
+    table, n = found.table, len(found.table)
+    held, bid = table["hold_out"].to_numpy(), table["bid"].fill_null(0.0).to_numpy()
+    code = np.where(held, -1, 0).astype(np.int32)
+    gain = np.where(held, 0.0, table["value"].to_numpy() - bid)
+    share = campaign.guards.hold_out
+    why = [f"held out; an impression would be worth {value:.4g}" if out else f"an impression is worth {value:.4g}"
+           for value, out in zip(table["value"].to_list(), held.tolist(), strict=True)]  # fmt: skip
+    return Decisions(
+        table["user_id"], (found.offer,), (found.channel,), code, code, np.full(n, campaign.made_at, np.int64), gain,
+        np.minimum(gain, 0.0), np.where(held, 0.0, bid), np.where(held, share, 1 - share), pl.Series(why, dtype=pl.String), held,
+        np.zeros(n, bool), np.zeros(n, np.int32), AUDIENCE, campaign.made_at,
+    )  # fmt: skip
 
 
 def _place(campaign: Campaign, channel: str) -> int:

@@ -119,6 +119,10 @@ def ridge(x: Floats, y: Floats) -> Floats:
 
 
 def _ripe(shop: Shop, known: History) -> list[Kept]:
-    """Return the plans whose time has passed."""
+    """Return the plans whose time has passed; who was in an audience may have been shown nothing, so audiences teach nothing."""
     plans, ripe = (kept.read(shop, id) for id in kept.ids(shop)), known.end - round(known.lateness_days * DAY)
-    return [plan for plan in plans if int(plan.about["made_at"]) + round(horizon_of(plan) * DAY) <= ripe]
+    return [
+        plan
+        for plan in plans
+        if plan.about["policy"] != kept.AUDIENCE and int(plan.about["made_at"]) + round(horizon_of(plan) * DAY) <= ripe
+    ]

@@ -13,13 +13,17 @@ from typing import Any, Final
 
 import polars as pl
 
+from whenbuy.core.decision import Decisions
 from whenbuy.core.errors import DamagedError, NotFoundError
+from whenbuy.decide.campaign import Campaign
 from whenbuy.decide.plan import Plan
 from whenbuy.pipeline.keeping.shop import Shop, write
 from whenbuy.pipeline.keeping.track import named, pick
 
 DECISIONS: Final = "decisions.parquet"
 ABOUT: Final = "plan.json"
+AUDIENCE: Final = "audience"
+"""The policy of an audience for advertising, which is kept as a plan is."""
 _SENT: Final[Mapping[str, Any]] = {"user_id": pl.String, "send_at": pl.Datetime("us", "UTC")}
 
 
@@ -48,7 +52,15 @@ def folder(shop: Shop) -> Path:
 
 
 def keep(shop: Shop, plan: Plan, margin: float, horizon_days: float) -> str:
-    """Return the id under which a plan is now kept; the same plan made again is kept once.
+    """Return the id under which a plan is now kept; see ``keep_decisions``."""
+    facts = {"profit": plan.profit, "bound": plan.bound, "low": plan.bounds.low, "notes": list(plan.notes)}
+    return keep_decisions(shop, plan.campaign, plan.decisions, margin, horizon_days, facts)
+
+
+def keep_decisions(
+    shop: Shop, campaign: Campaign, decisions: Decisions, margin: float, horizon_days: float, facts: Mapping[str, Any]
+) -> str:  # fmt: skip
+    """Return the id under which decisions are now kept, with what is told of them; the same ones made again are kept once.
 
     Raises
     ------
@@ -56,13 +68,11 @@ def keep(shop: Shop, plan: Plan, margin: float, horizon_days: float) -> str:
         When the file system says no.
     """
     buffer = io.BytesIO()
-    plan.decisions.frame().write_parquet(buffer, compression="zstd")
+    decisions.frame().write_parquet(buffer, compression="zstd")
     content = buffer.getvalue()
-    campaign = plan.campaign
     about: dict[str, Any] = {
         "sha256": hashlib.sha256(content).hexdigest(), "made_at": campaign.made_at, "margin": margin, "horizon_days": horizon_days,
-        "days": campaign.days, "profit": plan.profit, "bound": plan.bound, "low": plan.bounds.low,
-        "cost": float(plan.decisions.cost.sum()), "policy": plan.decisions.policy, "notes": list(plan.notes),
+        "days": campaign.days, "cost": float(decisions.cost.sum()), "policy": decisions.policy, **facts,
         "offers": {one.id: _plain(asdict(one)) for one in campaign.offers},
         "channels": {one.name: _plain(asdict(one)) for one in campaign.channels},
         "budget": _plain(asdict(campaign.budget)), "guards": _plain(asdict(campaign.guards)),
@@ -105,11 +115,14 @@ def read(shop: Shop, name: str | None = None) -> Kept:
 
 
 def sent_before(shop: Shop, instant: int) -> pl.DataFrame:
-    """Return what earlier plans have sent before an instant: user_id, send_at. What they would send later is decided anew."""
+    """Return what earlier plans have sent before an instant: user_id, send_at. What they would send later is decided anew.
+
+    Who was in an audience was shown something, or not, where she went herself: that is no message.
+    """
     parts = [pl.DataFrame(schema=_SENT)]
     for id in ids(shop):
         made = read(shop, id)
-        if int(made.about["made_at"]) < instant:
+        if int(made.about["made_at"]) < instant and made.about["policy"] != AUDIENCE:
             due = pl.col("offer_id").is_not_null() & (pl.col("send_at").dt.epoch("us") < instant)
             parts.append(made.decisions.filter(due).select(*_SENT))
     return pl.concat(parts)

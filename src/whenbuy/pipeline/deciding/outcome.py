@@ -13,7 +13,7 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.evaluate.adjusted import Difference, difference
-from whenbuy.pipeline.deciding.kept import Kept
+from whenbuy.pipeline.deciding.kept import AUDIENCE, Kept
 from whenbuy.pipeline.deciding.realised import amounts, costs, horizon_of, keys_of, orders
 
 LEAST: Final = 10
@@ -107,11 +107,11 @@ def outcome(history: History, plan: Kept, horizon_days: float | None = None) -> 
     n, margin = int(sent.sum()), float(about["margin"])
     values = [n * margin * each - cost for each in (amount.value, amount.low, amount.high)]
     pulled = n * max(0.0, early.value - max(late.value, 0.0))
-    notes = (
-        [how, _verdict(values), f"{pulled:,.1f} orders came early and were missing by day {days:g}."]
-        if pulled > 0
-        else [how, _verdict(values)]
-    )
+    notes = [how, _verdict(values)]
+    if about["policy"] == AUDIENCE:
+        notes.append("What was paid for impressions is not in the log: each customer counts with what the plan expected to pay once.")
+    if pulled > 0:
+        notes.append(f"{pulled:,.1f} orders came early and were missing by day {days:g}.")
     promised = float(rows.filter(pl.Series(sent))["expected_gain"].sum())
     profit, low, high = values
     return Outcome(plan.id, days, table, profit, low, high, cost, promised, pulled, tuple(notes))
