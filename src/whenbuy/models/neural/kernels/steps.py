@@ -29,18 +29,17 @@ ONE: Final = np.float32(1.0)
 def _times(x: Singles, inputs: int, flat: Singles, at: int, out: Singles, outputs: int) -> int:
     """Add x @ matrix to ``out``; return where the next weights stand. The matrix (inputs x outputs) stands in ``flat`` from ``at`` on.
 
-    Inputs are taken four at a time, added in their order: so ``out`` is read and written a quarter as often, and the bits are the same.
+    Inputs are taken eight at a time, added in their order: so ``out`` is read and written an eighth as often, and the bits are the same.
     """
-    fours = inputs - inputs % 4
-    for i in range(0, fours, 4):
-        a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
-        one = flat[at + i * outputs : at + (i + 1) * outputs]
-        two = flat[at + (i + 1) * outputs : at + (i + 2) * outputs]
-        three = flat[at + (i + 2) * outputs : at + (i + 3) * outputs]
-        four = flat[at + (i + 3) * outputs : at + (i + 4) * outputs]
+    eights = inputs - inputs % 8
+    for i in range(0, eights, 8):
+        a, b, c, d, e, f, g, h = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
+        rows = flat[at + i * outputs : at + (i + 8) * outputs]
         for j in range(outputs):
-            out[j] = (((out[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
-    for i in range(fours, inputs):
+            half = (((out[j] + a * rows[j]) + b * rows[outputs + j]) + c * rows[2 * outputs + j]) + d * rows[3 * outputs + j]
+            half = ((half + e * rows[4 * outputs + j]) + f * rows[5 * outputs + j]) + g * rows[6 * outputs + j]
+            out[j] = half + h * rows[7 * outputs + j]
+    for i in range(eights, inputs):
         value = x[i]
         row = flat[at + i * outputs : at + (i + 1) * outputs]
         for j in range(outputs):
