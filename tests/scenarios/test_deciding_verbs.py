@@ -211,7 +211,7 @@ def test_what_an_audience_earned_is_measured_beside_those_held_out(place):
     assert asked(place, *words)["plan"] == told["plan"], "made again it is kept once"
     assert asked(place, *words, "--spent", "3")["plan"] is None, "bids that move are the same audience"
     found = asked(place, "result", told["plan"], "--horizon", "14")
-    sides = [row for row in found["measures"] if row["offer"] is None][0]
+    sides = next(row for row in found["measures"] if row["offer"] is None)
     assert sides["sent"] == told["customers"] - told["held_out"]
     assert sides["held_out"] == told["held_out"]
     assert any("impressions" in note for note in found["notes"])
