@@ -121,7 +121,7 @@ def forecast(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path 
         "backtest": found.backtest.to_dicts(), "file": None if out is None else str(out),
     }  # fmt: skip
     frame = told.frame()
-    after = _strangers(told)
+    after = strangers(told)
     if out is not None:
         write_frame(frame, out)
         return Result(facts, after=(*after, f"{len(frame):,} rows as of {stands} are in {out}"))
@@ -179,7 +179,8 @@ def told_of(entity: Entity, columns: Collection[str], names: Sequence[str]) -> E
     return "shop" if entity == "category" and not names and "category" not in columns else entity
 
 
-def _strangers(told: SeriesForecast) -> tuple[str, ...]:
+def strangers(told: SeriesForecast) -> tuple[str, ...]:
+    """Return a line about series that never had anything before; nothing where there are none."""
     if told.prior is None or not told.prior.any():
         return ()
     n = int(told.prior.sum())
@@ -196,24 +197,17 @@ def _screens(found: Outcome, stands: str) -> tuple[Screen, ...]:
     more = () if len(totals) <= _LISTED else (f"The largest {_LISTED} of {len(totals):,}; --out or a pipe gets all, step by step.",)
     title = f"{told.measure.capitalize()} of the next {told.horizon_days} days as of {stands}:"
     first = Screen(title, (told.keys.entity, "expected>", "80 % range>", "model"), tuple(rows), more)
-    return (first, *_warm(found), _backtest(found.backtest))
+    return (first, *warm_screen(hot(told, found.panel), name, _HOT), _backtest(found.backtest))
 
 
-def _warm(found: Outcome) -> tuple[Screen, ...]:
-    """Return what may be hot within a week; nothing where nothing may."""
-    likely = hot(found.forecast, found.panel).filter(pl.col("chance") >= 0.1).head(_HOT)
-    if not len(likely):
-        return ()
-    name = NAMED[found.forecast.keys.entity]
+def warm_screen(warm: pl.DataFrame, name: str, most: int) -> tuple[Screen, ...]:
+    """Return what may be hot within a week, of a table of ``hot``; nothing where nothing may."""
     rows = tuple(
-        (row[name][:40], count(row["usual"]), count(row["expected"]), plain(row["chance"])) for row in likely.iter_rows(named=True)
+        (row[name][:40], count(row["usual"]), count(row["expected"]), percent(row["chance"]).replace("\u202f", " "))
+        for row in warm.filter(pl.col("chance") >= 0.1).head(most).iter_rows(named=True)
     )
-    return (Screen("May bring more than 1.5 times the usual within a week:", (name, "usual>", "expected>", "chance>"), rows),)
-
-
-def plain(chance: float) -> str:
-    """Return a chance in words with a plain space: some terminals have no narrow one."""
-    return percent(chance).replace("\u202f", " ")
+    title = "May bring more than 1.5 times the usual within a week:"
+    return (Screen(title, (name, "usual>", "expected>", "chance>"), rows),) if rows else ()
 
 
 def _backtest(table: pl.DataFrame) -> Screen:

@@ -16,7 +16,7 @@ from whenbuy.pipeline.demand.trend import events, hot, peaks, trends
 from whenbuy.pipeline.telling.export import require_ending, write_frame
 from whenbuy.pipeline.telling.result import Result, Screen
 from whenbuy.pipeline.telling.words import count, signed
-from whenbuy.pipeline.verbs.forecast import Asked, plain, told_of
+from whenbuy.pipeline.verbs.forecast import Asked, strangers, told_of, warm_screen
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import find_shop, moment
 
@@ -45,19 +45,22 @@ def trend(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path | N
         "level", descending=True, nulls_last=True, maintain_order=True
     )
     days, did = peaks(found.forecast), events(found.panel)
+    if asked.names:  # the series that speak for all are none that was asked about
+        did = did.filter(pl.col(name).is_in(asked.names))
     stands = history.clock.show(history.end if instant is None else instant)
     facts = {
         "as_of": stands, "measure": asked.measure, "series": len(table), "peaks": days.head(_LISTED).to_dicts(), "events": did.to_dicts(),
         "file": None if out is None else str(out),
     }  # fmt: skip
+    after = strangers(found.forecast)
     if out is not None:
         write_frame(table, out)
-        return Result(facts, after=(f"{len(table):,} rows as of {stands} are in {out}",))
-    screens = (_screen(table, name, asked, stands), *_hot(warm, name), *_peaks(days, name), *_events(did, name))
-    return Result(facts, table, "trends", screens)
+        return Result(facts, after=(*after, f"{len(table):,} rows as of {stands} are in {out}"))
+    screens = (_screen(table, name, asked.measure, stands), *warm_screen(warm, name, _FEW), *_peaks(days, name), *_events(did, name))
+    return Result(facts, table, "trends", screens, after=after)
 
 
-def _screen(table: pl.DataFrame, name: str, asked: Asked, stands: str) -> Screen:
+def _screen(table: pl.DataFrame, name: str, measure: str, stands: str) -> Screen:
     rows = tuple(
         (
             row[name][:40], _count(row["level"]), _growth(row["growth"]),
@@ -68,18 +71,8 @@ def _screen(table: pl.DataFrame, name: str, asked: Asked, stands: str) -> Screen
     )  # fmt: skip
     below = ("Growth: per 4 weeks, with its 80 % range. Season: 0 is none, 1 is nothing else. Changed: when its level last jumped.",)
     more = () if len(table) <= _LISTED else (f"The largest {_LISTED} of {len(table):,}; --out or a pipe gets all.",)
-    heads = (asked.entity, "a week>", "growth>", "80 % range>", "season>", "changed")
-    return Screen(f"{asked.measure.capitalize()} as of {stands}:", heads, rows, (*more, *below))
-
-
-def _hot(warm: pl.DataFrame, name: str) -> tuple[Screen, ...]:
-    """Return what may be hot within a week; nothing where nothing may."""
-    rows = tuple(
-        (row[name][:40], count(row["usual"]), count(row["expected"]), plain(row["chance"]))
-        for row in warm.filter(pl.col("chance") >= 0.1).head(_FEW).iter_rows(named=True)
-    )
-    title = "May bring more than 1.5 times the usual within a week:"
-    return (Screen(title, (name, "usual>", "expected>", "chance>"), rows),) if rows else ()
+    heads = (name, "a week>", "growth>", "80 % range>", "season>", "changed")
+    return Screen(f"{measure.capitalize()} as of {stands}:", heads, rows, (*more, *below))
 
 
 def _peaks(days: pl.DataFrame, name: str) -> tuple[Screen, ...]:

@@ -37,6 +37,16 @@ def test_a_series_alone_is_told_as_among_all():
     assert one.select("level", "growth", "changed").equals(every.filter(pl.col("category") == name).select("level", "growth", "changed"))
 
 
+def test_only_what_is_asked_about_is_told_and_a_stranger_is_named():
+    every = trend(shop(), None, Asked(days=14), out=None, say=silent).facts["events"]
+    name = every[0]["category"]
+    one = trend(shop(), None, Asked("category", (name, "unheard"), 14), out=None, say=silent)
+    assert {row["category"] for row in one.facts["events"]} == {name} < {row["category"] for row in every}
+    assert "1 of the 2 series" in one.after[0]
+    total = trend(shop(), None, Asked("shop", (), 14), out=None, say=silent)
+    assert total.screens[0].columns[0] == total.table.columns[0]
+
+
 def test_prices_are_those_of_the_answers_and_say_why_there_is_none(tmp_path):
     result = prices(shop(), None, out=None, say=silent)
     told = price_answers(open_log(shop() / "log"))
