@@ -52,6 +52,21 @@ def test_whom_to_answer_first_and_what_to_check(shop):
     refused(2, "queue", "--shop", shop)
 
 
+def test_what_a_message_may_cost_where_no_trial_was_made(shop, tmp_path):
+    assert "--ask usual,response,conversion" in refused(2, "bids", "--shop", shop, "--margin", "0.3")
+    assert "[budget]" in refused(2, "bids", "--shop", shop)
+    asked = tmp_path / "shop"
+    ok("init", shop.parent / "till.csv", "--shop", asked, "--currency", "EUR")
+    ok("fit", "--shop", asked, "--ask", "amount,response,conversion", "--models", "rate-84d,boosting-chance")
+    said = json.loads(ok("bids", "--shop", asked, "--margin", "0.3", "--keep", "20%", "--json").out)
+    worth = [row["value"] for row in said["bids"]]
+    assert worth == sorted(worth, reverse=True)
+    assert said["bids"][0]["bid"] == pytest.approx(0.8 * worth[0])
+    assert said["value"] == pytest.approx(sum(worth))
+    ok("bids", "--shop", asked, "--margin", "0.3", "--out", tmp_path / "bids.csv")
+    assert pl.read_csv(tmp_path / "bids.csv").height == said["customers"]
+
+
 def test_a_shops_own_code_is_learned_and_asked(shop):
     page = (ROOT / "docs" / "extensions.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "FEATURES" in block)

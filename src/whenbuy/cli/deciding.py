@@ -1,4 +1,4 @@
-"""Verbs that act: plan, win-back, audience, result."""
+"""Verbs that act: plan, win-back, audience, bids, result."""
 
 from __future__ import annotations
 
@@ -126,6 +126,28 @@ def audience(shop: Path | None, as_of: str | None, as_json: bool, **asked: Any) 
 
     with progress() as say:
         found = verb.audience(shop, as_of, _wish(asked), say=say, **asked)
+    return answer(found, as_json)
+
+
+@click.command(short_help="Say what a message may cost at each customer.")
+@SHOP
+@AS_OF
+@click.option(
+    "--margin", type=Share(ends=True), default=None, metavar="SHARE", help="Of an order's amount: is earned (default: [budget] margin)."
+)
+@click.option("--keep", type=Share(ends=True), default=0.0, metavar="SHARE", help="Of a message's worth: must remain as profit.")
+@_OUT
+@JSON
+def bids(shop: Path | None, as_of: str | None, margin: float | None, keep: float, out: Path | None, as_json: bool) -> int:
+    """Say what a message or an advertisement may cost at each customer, where no trial says how many orders it adds.
+
+    It is worth P(she clicks) x P(she buys after a click) x what an order earns. The model must answer both chances: `whenbuy fit --ask
+    usual,response,conversion`.
+    """
+    from whenbuy.pipeline.verbs import bids as verb
+
+    with progress() as say:
+        found = verb.bids(shop, as_of, margin=margin, keep=keep, out=out, say=say)
     return answer(found, as_json)
 
 

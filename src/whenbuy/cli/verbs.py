@@ -6,7 +6,7 @@ import click
 
 from whenbuy.cli.answering import churn, queue
 from whenbuy.cli.data import check, demo, init
-from whenbuy.cli.deciding import audience, plan, result, win_back
+from whenbuy.cli.deciding import audience, bids, plan, result, win_back
 from whenbuy.cli.demand import assortment, forecast, prices, trends
 from whenbuy.cli.ingest import ingest
 from whenbuy.cli.judging import backtest, learning_curve, stress
@@ -53,7 +53,7 @@ def whenbuy() -> None:
 
 whenbuy.under("Begin", demo, init, check, quarantine)
 whenbuy.under("Learn and ask", fit, predict, explain, segment, paths, churn, reviews, report, questions)
-whenbuy.under("Act", recommend, plan, win_back, audience, queue, result)
+whenbuy.under("Act", recommend, plan, win_back, audience, bids, queue, result)
 whenbuy.under("Stock", forecast, trends, prices, assortment, stock)
 whenbuy.under("Judge", backtest, stress, learning_curve)
 whenbuy.under("Run it live", ingest, serve, keys)

@@ -16,7 +16,7 @@ from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline.judging.trial import Trial
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.answers import ANSWERS, rooms, wanted
-from whenbuy.pipeline.learning.bids import response_bids
+from whenbuy.pipeline.deciding.bids import response_bids
 from whenbuy.pipeline.learning.catalogue import types
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import fit, refit
