@@ -68,7 +68,7 @@ def card(
 
 def picture(chart: Any) -> str:
     """Return a chart as an image that holds its SVG; its description is its text."""
-    from whenbuy.core.chart import svg
+    from whenbuy.core.chart.look import svg
 
     words = chart.description if isinstance(chart.description, str) else "Chart"
     source = b64encode(svg(chart).encode()).decode("ascii")

@@ -141,7 +141,7 @@ class Effect:
 
     def plot(self) -> Any:
         """Return a chart of the effects with their 80 % ranges (at most 20 pairs of customer and offer are drawn)."""
-        from whenbuy.core.chart import ranges
+        from whenbuy.core.chart.answers import ranges
 
         names = self.take(slice(0, max(1, 20 // len(self.offers)))).frame()
         rows = names.select(_pair(), "low", "high", middle="uplift", mean="uplift")
@@ -281,7 +281,7 @@ class CurveEffect:
 
     def plot(self) -> Any:
         """Return a chart of the purchase curves without and with each offer (at most 20 curves are drawn)."""
-        from whenbuy.core.chart import curves
+        from whenbuy.core.chart.answers import curves
 
         some = self.take(slice(0, max(1, 20 // (1 + len(self.offers)))))
         arms = zip((NONE, *self.offers), (some.without, *some.with_offer), strict=True)

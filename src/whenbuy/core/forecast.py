@@ -179,7 +179,7 @@ class TimeToEvent:
 
     def plot(self) -> Any:
         """Return a chart of the curves: probability of the event within so many days (at most 20 keys are drawn)."""
-        from whenbuy.core.chart import curves
+        from whenbuy.core.chart.answers import curves
 
         return curves(self.take(slice(0, 20)).frame())
 
@@ -242,7 +242,7 @@ class Amount:
 
     def plot(self) -> Any:
         """Return a chart of the amounts: the mean on the 80 % range (at most 20 keys are drawn)."""
-        from whenbuy.core.chart import ranges
+        from whenbuy.core.chart.answers import ranges
 
         some = self.take(slice(0, 20))
         low, middle, high = (some.quantile(level) for level in (0.1, 0.5, 0.9))
@@ -298,7 +298,7 @@ class Probability:
 
     def plot(self) -> Any:
         """Return a chart of the chances (at most 20 keys are drawn)."""
-        from whenbuy.core.chart import chances
+        from whenbuy.core.chart.answers import chances
 
         return chances(self.take(slice(0, 20)).frame(), "chance")
 
@@ -369,7 +369,7 @@ class Classes:
 
     def plot(self) -> Any:
         """Return a chart of the chances per key and class (at most 20 keys and the 10 classes most bought among them)."""
-        from whenbuy.core.chart import classes
+        from whenbuy.core.chart.answers import classes
 
         some = self.take(slice(0, 20))
         best = np.argsort(-some.chance.sum(axis=0), kind="stable")[:10]

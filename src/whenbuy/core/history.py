@@ -88,7 +88,7 @@ class History:
 
     def plot(self) -> Any:
         """Return a chart of the activity: events of the commonest kinds (at most six), week by week, or day by day in a short log."""
-        from whenbuy.core.chart import activities
+        from whenbuy.core.chart.records import activities
 
         found = Activity.of(self.log, self.clock)
         return activities({kind: found.of_kind(kind) for kind in list(found.totals)[:6]}, found.unit)

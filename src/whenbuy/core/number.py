@@ -82,7 +82,7 @@ class Number:
 
     def plot(self) -> Any:
         """Return a chart of the numbers: the mean on the 80 % range (at most 20 keys are drawn)."""
-        from whenbuy.core.chart import ranges
+        from whenbuy.core.chart.answers import ranges
 
         some = self.take(slice(0, 20))
         low, middle, high = (some.quantile(level) for level in (0.1, 0.5, 0.9))

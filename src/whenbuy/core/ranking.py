@@ -259,7 +259,7 @@ class Ranking:
 
     def plot(self) -> Any:
         """Return a chart of the things that stand highest on most lists: the share of the keys among whose first five each is."""
-        from whenbuy.core.chart import classes
+        from whenbuy.core.chart.answers import classes
 
         first = self.item[:, :5]
         code, count = np.unique(first[first >= 0], return_counts=True)

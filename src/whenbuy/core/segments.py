@@ -135,7 +135,7 @@ class Segments:
 
     def plot(self) -> Any:
         """Return a chart of how the keys are spread over the segments."""
-        from whenbuy.core.chart import shares
+        from whenbuy.core.chart.answers import shares
 
         return shares(self.profiles().select("name", "share"), "share of the customers")
 

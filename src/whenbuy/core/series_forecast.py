@@ -223,7 +223,7 @@ class SeriesForecast:
 
     def plot(self) -> Any:
         """Return a fan chart: what was, what is expected, and its 50 % and 80 % ranges (the six largest series are drawn)."""
-        from whenbuy.core.chart import fans
+        from whenbuy.core.chart.answers import fans
 
         largest = np.sort(np.argsort(-self.mean.sum(axis=1), kind="stable")[:_DRAWN])
         step = "day" if self.step_days == 1 else "week"

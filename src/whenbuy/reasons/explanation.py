@@ -212,7 +212,7 @@ class Explanation:
 
     def plot(self, user: str | None = None) -> Any:
         """Return a chart of the reasons for one customer; of the mean size of each reason where nobody is named. Raises as ``reasons``."""
-        from whenbuy.core import chart
+        from whenbuy.core.chart import answers
 
         if user is None:
             mean = 100 * absolute_mean(self.shares.size[~self.prior])[0] if not self.prior.all() else np.zeros(len(self.families))
@@ -222,7 +222,7 @@ class Explanation:
             bars = [(one.said.state, one.points) for one in self.reasons(user)]
             title = f"Reasons for the forecast of {label(user)}"
         frame = pl.DataFrame([bar for bar in bars if bar[1]], schema={"reason": pl.String, "points": pl.Float64}, orient="row")
-        return chart.reasons(frame, title, signed=user is not None)
+        return answers.reasons(frame, title, signed=user is not None)
 
     def _reasons(self, row: int) -> tuple[Reason, ...]:
         if self.prior[row]:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whenbuy.core import chart
+from whenbuy.core.chart import answers, look, records, scores
+from whenbuy.core.text import label, printable
 
 EVIL = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</svg><b>", "a&amp;b", "顧客 مرحبا",
@@ -30,47 +31,49 @@ def long(users: list[str]) -> pl.DataFrame:
 
 
 CHARTS = {
-    "curves": lambda: chart.curves(long(["a", "b", "c"])),
-    "curve": lambda: chart.curves(long(["a"])),
-    "purchase": lambda: chart.purchase_curve(CURVE, (7.0, 14.0, 28.0), "one curve"),
-    "histogram": lambda: chart.histogram(
+    "curves": lambda: answers.curves(long(["a", "b", "c"])),
+    "curve": lambda: answers.curves(long(["a"])),
+    "purchase": lambda: answers.purchase_curve(CURVE, (7.0, 14.0, 28.0), "one curve"),
+    "histogram": lambda: records.histogram(
         pl.DataFrame({"low": [0.0, 0.5], "high": [0.5, 1.0], "customers": [3, 1_500]}), "chance", "buckets"
     ),
-    "daily": lambda: chart.daily_orders(
+    "daily": lambda: records.daily_orders(
         pl.DataFrame({"day": WEEKS, "orders": [3.0, 4.0, 2.5, 2.4], "part": ["counted"] * 2 + ["expected"] * 2}), "orders"
     ),
-    "activity": lambda: chart.activity(pl.DataFrame({"day": WEEKS, "events": [5, 0, 7, 1]}), "week", "events"),
-    "activities": lambda: chart.activities(
+    "activity": lambda: records.activity(pl.DataFrame({"day": WEEKS, "events": [5, 0, 7, 1]}), "week", "events"),
+    "activities": lambda: records.activities(
         {"view": pl.DataFrame({"day": WEEKS, "events": [5, 0, 7, 1]}), "x" * 90: pl.DataFrame({"day": WEEKS, "events": [1, 0, 2, 1]})},
         "week",
     ),
-    "spread": lambda: chart.spread(
+    "spread": lambda: records.spread(
         pl.DataFrame({"low": [0.0, 5], "high": [5.0, 10], "orders": [3, 1]}), "amount (EUR)", "orders", "amounts"
     ),
-    "habit": lambda: chart.habit(
+    "habit": lambda: records.habit(
         pl.DataFrame({"name": ["Mon", "Tue"], "orders": [0.3, 0.7], "visits": [0.5, 0.5]}), "share of orders", ["Mon", "Tue"], "weekdays"
     ),
-    "habit of orders alone": lambda: chart.habit(pl.DataFrame({"name": ["0"], "orders": [1.0]}), "share of orders", ["0"], "hours"),
-    "monthly": lambda: chart.monthly(pl.DataFrame({"day": [date(2017, 11, 1), date(2017, 12, 1)], "rate": [1.5, 2.5]}), "a day", "months"),
-    "by cutoff": lambda: chart.by_cutoff(
+    "habit of orders alone": lambda: records.habit(pl.DataFrame({"name": ["0"], "orders": [1.0]}), "share of orders", ["0"], "hours"),
+    "monthly": lambda: records.monthly(
+        pl.DataFrame({"day": [date(2017, 11, 1), date(2017, 12, 1)], "rate": [1.5, 2.5]}), "a day", "months"
+    ),
+    "by cutoff": lambda: scores.by_cutoff(
         pl.DataFrame(
             {"day": WEEKS, "ours": [0.8] * 4, "low": [0.7, None, 0.7, 0.7], "high": [0.9, None, 0.9, 0.9], "floor": [0.75, 0.8, None, 0.7]}
         ),
         "weeks",
         1.0,
     ),
-    "one cutoff": lambda: chart.by_cutoff(
+    "one cutoff": lambda: scores.by_cutoff(
         pl.DataFrame({"day": WEEKS[:1], "ours": [0.8], "low": [0.8], "high": [0.8], "floor": [0.8]}), "one week"
     ),
-    "ranges": lambda: chart.ranges(
+    "ranges": lambda: answers.ranges(
         pl.DataFrame({"user_id": ["a", "b"], "low": [1.0, 2], "middle": [2.0, 3], "high": [5.0, 9], "mean": [2.5, 4]}), "amount"
     ),
-    "chances": lambda: chart.chances(pl.DataFrame({"user_id": ["a", "b"], "probability": [0.0, 1.0]}), "chance"),
-    "classes": lambda: chart.classes(
+    "chances": lambda: answers.chances(pl.DataFrame({"user_id": ["a", "b"], "probability": [0.0, 1.0]}), "chance"),
+    "classes": lambda: answers.classes(
         pl.DataFrame({"user_id": ["a", "a", "b", "b"], "class": ["tea", "x" * 90] * 2, "probability": [0.0, 1.0, 0.5, 0.2]}), "classes"
     ),
-    "one day": lambda: chart.activity(pl.DataFrame({"day": WEEKS[:1], "events": [5]}), "day", "events"),
-    "reliability": lambda: chart.reliability(
+    "one day": lambda: records.activity(pl.DataFrame({"day": WEEKS[:1], "events": [5]}), "day", "events"),
+    "reliability": lambda: scores.reliability(
         pl.DataFrame({"mean_probability": [0.1, 0.8], "share_bought": [0.2, 0.7], "low": [0.1, 0.5], "high": [0.3, 0.9], "n": [9, 40]}),
         "kept",
     ),
@@ -80,7 +83,7 @@ CHARTS = {
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_chart_stands_alone_and_names_itself(name: str) -> None:
     drawing = CHARTS[name]()
-    text = chart.svg(drawing)
+    text = look.svg(drawing)
     root = ElementTree.fromstring(text)
     elements = list(root.iter())
     assert {element.tag.partition("}")[2] for element in elements} <= DRAWN
@@ -89,11 +92,11 @@ def test_every_chart_stands_alone_and_names_itself(name: str) -> None:
     assert not [element for element in elements if element.get("id")]  # many charts share a page
     assert "http" not in text.replace("http://www.w3.org/", "")
     assert len(text) < 30_000
-    assert text == chart.svg(CHARTS[name]())
+    assert text == look.svg(CHARTS[name]())
 
 
 def test_names_cannot_leave_their_text() -> None:
-    text = chart.svg(chart.curves(long(EVIL)))
+    text = look.svg(answers.curves(long(EVIL)))
     root = ElementTree.fromstring(text)
     assert {element.tag.partition("}")[2] for element in root.iter()} <= DRAWN
     assert not [name for element in root.iter() for name in element.attrib if name.startswith("on")]
@@ -105,14 +108,14 @@ def test_names_cannot_leave_their_text() -> None:
 
 @given(st.text(max_size=100))
 def test_a_label_is_short_and_seen(name: str) -> None:
-    short = chart.label(name)
+    short = label(name)
     assert 0 < len(short) <= 30
-    assert short == chart.printable(short)
-    assert short == name or len(name) > 28 or not name.strip() or chart.printable(name) != name
+    assert short == printable(short)
+    assert short == name or len(name) > 28 or not name.strip() or printable(name) != name
 
 
 def test_twenty_lines_are_told_apart_by_more_than_colour() -> None:
-    root = ElementTree.fromstring(chart.svg(chart.curves(long([f"u{i}" for i in range(20)]))))
+    root = ElementTree.fromstring(look.svg(answers.curves(long([f"u{i}" for i in range(20)]))))
     lines = [
         element for element in root.iter() if element.get("fill") is None and element.get("stroke-width") == "2" and element.get("stroke")
     ]
@@ -121,30 +124,30 @@ def test_twenty_lines_are_told_apart_by_more_than_colour() -> None:
 
 
 def test_the_inks_read_on_both_backgrounds() -> None:
-    for ink in (chart.INK, *chart.LINES):
+    for ink in (look.INK, *look.LINES):
         assert contrast(ink, "#ffffff") >= 4.5
         assert contrast(ink, "#111111") >= 3.5
-    assert all(contrast(chart.PEN, ground) >= 4.5 for ground in chart.PAPER)
+    assert all(contrast(look.PEN, ground) >= 4.5 for ground in look.PAPER)
 
 
 def test_the_zone_of_the_machine_moves_nothing() -> None:
     code = (
-        "from datetime import date; import polars as pl; from whenbuy.core import chart\n"
+        "from datetime import date; import polars as pl; from whenbuy.core.chart import look, records\n"
         "days = [date(2017, 12, day) for day in (4, 11, 18, 25)]\n"
-        "print(chart.svg(chart.activity(pl.DataFrame({'day': days, 'events': [5, 0, 7, 1]}), 'week', 'events')), end='')"
+        "print(look.svg(records.activity(pl.DataFrame({'day': days, 'events': [5, 0, 7, 1]}), 'week', 'events')), end='')"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"TZ": "Pacific/Kiritimati", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
-    assert run.stdout == chart.svg(CHARTS["activity"]())
+    assert run.stdout == look.svg(CHARTS["activity"]())
 
 
 @pytest.mark.parametrize("name", ["chances", "ranges", "classes"])
 def test_customers_and_classes_cannot_leave_their_text(name: str) -> None:
     rows = pl.DataFrame({"user_id": EVIL, "class": EVIL[::-1], "probability": 0.5, "low": 1.0, "middle": 2.0, "high": 3.0, "mean": 2.0})
-    root = ElementTree.fromstring(chart.svg(getattr(chart, name)(rows, "chance")))
+    root = ElementTree.fromstring(look.svg(getattr(answers, name)(rows, "chance")))
     assert {element.tag.partition("}")[2] for element in root.iter()} <= DRAWN
     said = {"".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")}
     assert "<script>alert(1)</script>" in said

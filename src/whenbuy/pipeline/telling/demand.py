@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from whenbuy.core.chart import fans
+from whenbuy.core.chart.answers import fans
 from whenbuy.core.series_forecast import NAMED, SeriesForecast
 from whenbuy.pipeline.demand.series import Outcome
 from whenbuy.pipeline.demand.trend import hot, peaks, trends

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from whenbuy.core import chart
 from whenbuy.core.activity import Activity
 from whenbuy.core.arrays import MISSING, Bools, Floats, Ints
+from whenbuy.core.chart import records
 from whenbuy.core.history import History
 from whenbuy.core.log import ORDERS, SCALES, Column, EventLog
 from whenbuy.pipeline.telling.pictures import MINI, drawn
@@ -35,7 +35,7 @@ def activity(history: History) -> dict[str, Any]:
     pictures = []
     for kind, (name, total) in zip(list(found.totals)[:KINDS], kinds, strict=False):
         frame = found.of_kind(kind)
-        picture = drawn(chart.activity(frame, found.unit, f"{total:,} events of the kind {name.short}, per {found.unit}", MINI))
+        picture = drawn(records.activity(frame, found.unit, f"{total:,} events of the kind {name.short}, per {found.unit}", MINI))
         pictures.append({"name": name, "total": total, "svg": picture})
     return {"kinds": kinds, "pictures": pictures, "unit": found.unit}
 
@@ -76,7 +76,7 @@ def _habit(title: str, place: Ints, names: list[str], shown: list[str], head: Bo
     best = int(np.argmax(counts[0]))
     busiest = names[best] if title != "By hour" else f"{best}:00 to {best + 1}:00"
     said = f"Share of the {what} {title.lower()}; the most, {percent(float(columns['orders'][best]))}, fall on {busiest}"
-    picture = drawn(chart.habit(pl.DataFrame(columns), f"share of {what}", shown, said, MINI))
+    picture = drawn(records.habit(pl.DataFrame(columns), f"share of {what}", shown, said, MINI))
     note = f"Most {what}: {busiest}, {percent(float(columns['orders'][best]))}" + ("; dashed: visits" if "visits" in columns else "")
     return {"title": title, "note": note, "svg": picture}
 
@@ -92,7 +92,7 @@ def _months(history: History, month: Ints, what: str) -> dict[str, Any]:
     starts = [date(at // 12, at % 12 + 1, 1) for at in range(begin, end + 1)][-MONTHS:]
     top = int(np.argmax(rate))
     said = f"{what.capitalize()} per day in each of {len(rate)} months; the most, {rate[top]:,.4g} a day, in {starts[top]:%B %Y}"
-    picture = drawn(chart.monthly(pl.DataFrame({"day": starts, "rate": rate}), f"{what} per day", said, MINI))
+    picture = drawn(records.monthly(pl.DataFrame({"day": starts, "rate": rate}), f"{what} per day", said, MINI))
     return {"title": "By month", "note": f"Busiest: {starts[top]:%b %Y}, {rate[top]:,.3g} {what} a day", "svg": picture}
 
 
@@ -162,7 +162,7 @@ def _spread(title: str, axis: str, what: str, values: Floats, show: Any, *, whol
     frame = pl.DataFrame({"low": edges[:-1], "high": edges[1:], what: counts})
     note = f"Half are at most {show(middle)}, nine of ten at most {show(most)}"
     rest = f"; {percent(beyond / len(values))} lie beyond the picture" if beyond else ""
-    return {"title": title, "note": f"{note}{rest}.", "svg": drawn(chart.spread(frame, axis, what, f"{title}: {note.lower()}", MINI))}
+    return {"title": title, "note": f"{note}{rest}.", "svg": drawn(records.spread(frame, axis, what, f"{title}: {note.lower()}", MINI))}
 
 
 def _edges(low: float, high: float, whole: bool) -> Floats:

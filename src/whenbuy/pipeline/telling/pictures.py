@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from whenbuy.core import chart
 from whenbuy.core.arrays import DAY, Floats, Instants
+from whenbuy.core.chart import answers, look, records, scores
 from whenbuy.core.history import History
 from whenbuy.core.log import ORDERS, EventLog
 from whenbuy.core.outlook import Outlook
@@ -41,7 +41,7 @@ def curves(outlook: Outlook, calendar: Calendar, chance: Floats) -> list[dict[st
         chances = [(horizon, float(one.purchase.probability(horizon)[0])) for horizon in horizons]
         said = "Chance to have bought by each day: " + ", ".join(f"{percent(p)} by day {horizon:g}" for horizon, p in chances)
         middle, reach = calendar.expected(one)
-        picture = drawn(chart.purchase_curve(frame, horizons, said, MINI))
+        picture = drawn(answers.purchase_curve(frame, horizons, said, MINI))
         found.append(
             {
                 "name": Name.of(one.keys.ids()[0]),
@@ -71,7 +71,7 @@ def histogram(chance: Floats, horizon: float) -> dict[str, Any]:
     frame = pl.DataFrame({"low": edges[:-1], "high": edges[1:], "customers": np.bincount(bucket, minlength=_BUCKETS)})
     likely, title = int((chance >= 0.5).sum()), f"chance to buy within {horizon:g} days"
     said = f"Histogram of the {title}: {likely:,} of {len(chance):,} customers have at least 50 %"
-    return {"likely": likely} | _two_sizes(lambda width: chart.histogram(frame, title, said, width))
+    return {"likely": likely} | _two_sizes(lambda width: records.histogram(frame, title, said, width))
 
 
 def daily(history: History, outlook: Outlook, calendar: Calendar) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def daily(history: History, outlook: Outlook, calendar: Calendar) -> dict[str, A
     )
     said = f"Orders per day: {counted.sum():,.0f} counted in the last {back} days, {expected.sum():,.0f} expected in the next {ahead}"
     words = {"ahead": ahead, "back": back, "expected": float(expected.sum()), "counted": float(counted.sum())}
-    return words | _two_sizes(lambda width: chart.daily_orders(frame, said, width))
+    return words | _two_sizes(lambda width: records.daily_orders(frame, said, width))
 
 
 def _orders(log: EventLog, start: int, end: int) -> Instants:
@@ -116,7 +116,7 @@ def reliability(calibration: pl.DataFrame | None) -> list[dict[str, Any]]:
         off = 100 * float(np.average(np.abs(share - part["mean_probability"].to_numpy()), weights=n))
         horizon = float(part["horizon"][0])
         said = f"Promised chance against what came true within {horizon:g} days, in {len(n)} groups: {off:.1f} points apart on average"
-        picture = drawn(chart.reliability(frame, said, MINI))
+        picture = drawn(scores.reliability(frame, said, MINI))
         found.append({"horizon": horizon, "points": f"{off:.1f}", "n": float(n.sum()), "svg": picture})
     return found
 
@@ -135,4 +135,4 @@ def _two_sizes(draw: Callable[[int], Any]) -> dict[str, Markup]:
 
 def drawn(picture: Any) -> Markup:
     """Return a chart as SVG that stands in a page."""
-    return Markup(chart.svg(picture))  # Vega escapes every text: test_report.py plants markup in ids and kinds
+    return Markup(look.svg(picture))  # Vega escapes every text: test_report.py plants markup in ids and kinds

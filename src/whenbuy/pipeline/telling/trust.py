@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from whenbuy.core import chart
+from whenbuy.core.chart import scores
 from whenbuy.pipeline.learning.forecaster import Choice
 from whenbuy.pipeline.telling.evidence import WEEKLY, answer_of
 from whenbuy.pipeline.telling.findings import Findings
@@ -137,7 +137,7 @@ def _week(part: pl.DataFrame, name: str, days: list[Any]) -> dict[str, Any]:
     wins = int((known["verdict"] == "better").sum())
     said = f"{_title(name)} at {known.height} cutoffs, ours beside the floor's: clearly better at {wins}"
     frame = known.select("day", "ours", pl.col("ours_low").alias("low"), pl.col("ours_high").alias("high"), "floor")
-    picture = drawn(chart.by_cutoff(frame, said, aim, MINI)) if known.height else ""
+    picture = drawn(scores.by_cutoff(frame, said, aim, MINI)) if known.height else ""
     way = f"should be near {aim:g}" if aim is not None else f"{better} is better" if better else ""
     return {"title": _title(name), "way": way, "wins": wins, "n": known.height, "svg": picture}
 

@@ -11,7 +11,7 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.history import History
 from whenbuy.core.log import ORDERS, Column, Dictionary, EventLog
 from whenbuy.core.profile import Profile
-from whenbuy.pipeline.telling import habits
+from whenbuy.pipeline.telling import habits, pictures
 
 HOUR = DAY // 24
 MONDAY = 17_532 * DAY  # 2018-01-01
@@ -35,8 +35,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[pl.DataFrame]]:
     """Keep the tables that would be drawn."""
     found: dict[str, list[pl.DataFrame]] = {}
     for name in ("habit", "monthly", "spread", "activity"):
-        monkeypatch.setattr(habits.chart, name, lambda frame, *rest, name=name: found.setdefault(name, []).append(frame))
-    monkeypatch.setattr(habits.chart, "svg", lambda picture: "")
+        monkeypatch.setattr(habits.records, name, lambda frame, *rest, name=name: found.setdefault(name, []).append(frame))
+    monkeypatch.setattr(pictures.look, "svg", lambda picture: "")
     return found
 
 
@@ -97,8 +97,8 @@ def test_gaps_amounts_and_orders_are_spread(drawn: dict[str, list[pl.DataFrame]]
 @pytest.mark.parametrize("whole", [True, False])
 def test_every_bucket_is_round_and_nothing_inside_is_lost(values: list[float], whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[pl.DataFrame] = []
-    monkeypatch.setattr(habits.chart, "spread", lambda frame, *rest: kept.append(frame))
-    monkeypatch.setattr(habits.chart, "svg", lambda picture: "")
+    monkeypatch.setattr(habits.records, "spread", lambda frame, *rest: kept.append(frame))
+    monkeypatch.setattr(pictures.look, "svg", lambda picture: "")
     array = np.floor(values) if whole else np.array(values)
     habits._spread("t", "axis", "things", np.asarray(array, float), str, whole=whole)
     (frame,) = kept

@@ -208,7 +208,7 @@ def page(text: str) -> Page:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures empty: drawing is most of the time, and these tests are about words."""
-    monkeypatch.setattr(pictures.chart, "svg", lambda picture: f'<svg role="img" aria-label="{len(str(picture.description))}"></svg>')
+    monkeypatch.setattr(pictures.look, "svg", lambda picture: f'<svg role="img" aria-label="{len(str(picture.description))}"></svg>')
 
 
 def harmless(page: Page) -> None:
@@ -465,8 +465,8 @@ def test_orders_are_counted_once_and_expected_beyond() -> None:
 
 def test_the_calibration_of_a_perfect_promise_lies_inside_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[pl.DataFrame] = []
-    monkeypatch.setattr(pictures.chart, "reliability", lambda frame, *rest: drawn.append(frame))
-    monkeypatch.setattr(pictures.chart, "svg", lambda picture: "")
+    monkeypatch.setattr(pictures.scores, "reliability", lambda frame, *rest: drawn.append(frame))
+    monkeypatch.setattr(pictures.look, "svg", lambda picture: "")
     given = pl.DataFrame(
         {"horizon": [7.0] * 4, "mean_probability": [0.0, 0.5, 1.0, 0.3], "share_bought": [0.0, 0.5, 1.0, 0.3], "n": [10, 10, 10, 0]}
     )

@@ -1,0 +1,1 @@
+"""Charts: every picture that whenbuy draws, as an Altair specification or as SVG text."""
