@@ -25,8 +25,9 @@ from whenbuy.pipeline.verbs import report
 HEAVY = ("torch", "sklearn", "lightgbm", "numba", "polars", "numpy", "scipy", "altair", "pyarrow", "rich", "jinja2")
 VERBS = [
     "demo", "init", "check", "quarantine", "fit", "predict", "explain", "segment", "paths", "churn", "reviews", "report",
-    "questions", "recommend", "plan", "win-back", "audience", "bids", "queue", "result", "forecast", "trends",
-    "prices", "assortment", "stock", "backtest", "stress", "learning-curve", "ingest", "serve", "keys", "models", "runs", "doctor", "completion",
+    "questions", "recommend", "plan", "win-back", "audience", "bids", "queue", "result", "forecast", "trends", "prices",
+    "assortment", "stock", "backtest", "stress", "learning-curve", "ingest", "serve", "keys", "models", "runs", "doctor",
+    "completion",
 ]  # fmt: skip
 ENDING = [verb for verb in VERBS if verb != "serve"]
 """The verbs that come to an end."""
