@@ -6,8 +6,8 @@ end. What answers is the mean of four nets; its chances of the kinds are mixed w
 kind, in the shares that have the least log-loss on the validation sequences. The table gives every encoder the same processor time and the
 same settings.
 
-On Complete Journey the net that goes from day to day joins all other candidates for when, and what `fit` then chooses is held against what
-it chooses without any net, on the protocol of the area `forecast`: once, on the test weeks.
+On Complete Journey what `fit` chooses as it is, nets among its candidates, is held against what it chooses without any net, on the protocol
+of the area `forecast`: once, on the test weeks. The cost is that of the whole fit, with all the answers that every fit learns.
 """
 
 import json
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.rows import DATA, ROOT, YARDSTICK, Row, costs, data_folder, yardstick_folder
 from whenbuy.core.arrays import DAY, Floats, Ints
@@ -57,6 +58,8 @@ JOURNEY = (
 """The floor of each is what is chosen without nets."""
 CURVE = Row(area=AREA, name="cj_nets_curve", unit="nats", better="lower")
 """Log-loss, mean over `LENGTHS`: by this `fit` chooses."""
+CURVE_AUC = Row(area=AREA, name="cj_nets_curve_auc", unit="AUC", better="higher")
+"""The same of the AUC."""
 LENGTHS = (1, 3, 7, 14, 28)
 FIT_S = Row(area=AREA, name="cj_nets_fit_s", unit="CPU s", better="lower", target=360)
 FIT_MIB = Row(area=AREA, name="cj_nets_fit_mib", unit="MiB", better="lower", target=2048)
@@ -99,10 +102,10 @@ def rows() -> Iterator[Row]:
 
 
 def journey() -> Iterator[Row]:
-    """When, on Complete Journey: with all nets beside without any."""
+    """When, on Complete Journey: what is chosen as it is beside what is chosen without nets."""
     yardstick = yardstick_folder()
     if yardstick is None:
-        yield from (row.without(YARDSTICK) for row in (*(row for row, _ in JOURNEY), CURVE, FIT_S, FIT_MIB))
+        yield from (row.without(YARDSTICK) for row in (*(row for row, _ in JOURNEY), CURVE, CURVE_AUC, FIT_S, FIT_MIB))
         return
     BUILD.mkdir(parents=True, exist_ok=True)
     paths = [str(BUILD / f"journey_{name}.parquet") for name in ("nets", "no_nets")]
@@ -111,8 +114,8 @@ def journey() -> Iterator[Row]:
     for row, key in JOURNEY:
         notes = {"logloss_7d": f"less that without nets: {low:+.4f} to {high:+.4f}", "auc_7d": str(cost.answer)}
         yield replace(row, floor=beside[key]).got(found[key], note=notes.get(key, ""))
-    yield _whole_curve(yardstick, *paths)
-    yield FIT_S.got(cost.cpu_s, note=f"the curve alone, with its forecasts; without nets {without.cpu_s:.0f}")
+    yield from _whole_curve(yardstick, *paths)
+    yield FIT_S.got(cost.cpu_s, note=f"all answers, and the forecasts; the curve alone without nets {without.cpu_s:.0f}")
     yield FIT_MIB.got(cost.peak_mib)
 
 
@@ -123,8 +126,8 @@ def _yardstick(folder: Path, path: str, other: str) -> tuple[dict[str, float], l
     return json.loads(scores)["scores"], json.loads(against)["logloss_difference_95"]
 
 
-def _whole_curve(folder: Path, *paths: str) -> Row:
-    """The log-loss along the curve with nets and without, by the yardstick's own truth and households."""
+def _whole_curve(folder: Path, *paths: str) -> Iterator[Row]:
+    """Log-loss and AUC along the curve with nets and without, by the yardstick's own truth and households."""
     sys.path.insert(0, str(folder))
     judge, scores = import_module("complete_journey"), import_module("scores")
     happened, at = judge.truth(*judge.frames()), np.array(LENGTHS)
@@ -136,24 +139,32 @@ def _whole_curve(folder: Path, *paths: str) -> Row:
         told = np.clip(chance[:, at - 1], 1e-6, 1 - 1e-6)
         return np.asarray(-np.where(came, np.log(told), np.log1p(-told)) * seen)
 
-    ours, floor = losses(nets), losses(none)
+    ours, floor, households = losses(nets), losses(none), table["household_id"].to_numpy()
 
     def mean(each: Floats, rows: Any = slice(None)) -> float:
         return float((each[rows].sum(axis=0) / seen[rows].sum(axis=0)).mean())
 
-    low, high = scores.bootstrap_difference(lambda rows: mean(ours - floor, rows), table["household_id"].to_numpy())
-    return replace(CURVE, floor=mean(floor)).got(mean(ours), note=f"less that without nets: {low:+.5f} to {high:+.5f}")
+    def ranked(chance: Floats, rows: Any = slice(None)) -> float:
+        pairs = zip(seen[rows].T, came[rows].T, chance[rows][:, at - 1].T, strict=True)
+        return float(np.mean([roc_auc_score(true[known], told[known]) for known, true, told in pairs]))
+
+    low, high = scores.bootstrap_difference(lambda rows: mean(ours - floor, rows), households)
+    yield replace(CURVE, floor=mean(floor)).got(mean(ours), note=f"less that without nets: {low:+.5f} to {high:+.5f}")
+    low, high = scores.bootstrap_difference(lambda rows: ranked(nets, rows) - ranked(none, rows), households)
+    yield replace(CURVE_AUC, floor=ranked(none)).got(ranked(nets), note=f"less that without nets: {low:+.5f} to {high:+.5f}")
 
 
 def household_curves(path: str, nets: bool) -> str:
-    """Write the curves of all households at the weekly cutoffs, by what is chosen with or without nets, and return what was chosen."""
+    """Write the curves of all households each week, by `fit` as it is or by the curve alone without nets; return what is chosen."""
     from whenbuy.ingest.read import read as read_layout
-    from whenbuy.pipeline.learning.catalogue import every
+    from whenbuy.pipeline.learning.catalogue import learners
     from whenbuy.pipeline.learning.grid import Grid
     from whenbuy.pipeline.learning.learn import fit
 
     def candidates(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
-        return tuple(one for one in every(answer, grid) if nets or not one.name.startswith("net")) if answer == "purchase" else ()
+        if nets:
+            return learners(answer, grid)
+        return tuple(one for one in learners(answer, grid) if not one.name.startswith("net")) if answer == "purchase" else ()
 
     history, days = read_layout(layout="complete_journey").history, np.arange(1.0, 29.0)
     cutoffs = history.clock.instant("2017-01-01") + np.arange(309, 359, 7) * DAY
@@ -162,7 +173,7 @@ def household_curves(path: str, nets: bool) -> str:
     chance = np.maximum.accumulate(model.answer(history, keys).purchase.probability(days), axis=1)
     place = {"household_id": keys.ids().cast(pl.Int64), "cutoff_day": pl.Series((keys.cutoff - cutoffs[0]) // DAY + 309)}
     pl.DataFrame(chance, [f"p_day_{day:.0f}" for day in days]).with_columns(**place).write_parquet(path)
-    return "; ".join(f"{one.model} {one.value:.5f}" + " (chosen)" * one.chosen for one in model.choices)
+    return "; ".join(f"{one.model} {one.value:.5f}" + " (chosen)" * one.chosen for one in model.choices if one.answer == "purchase")
 
 
 def taobao() -> Iterator[Row]:

@@ -40,7 +40,8 @@ _NEW_DAYS: Final = 21
 
 
 def _training() -> Training:
-    return Training(Optimiser(learning_rate=2e-3), epochs=6, batch_tokens=8192, held_out=0.05, budget_s=150.0)
+    """Return many small steps in few epochs: a sixth as many tokens a step as would fill a processor teach more in half the time."""
+    return Training(Optimiser(learning_rate=3e-3, warm_up=0.2), epochs=3, batch_tokens=2048, held_out=0.05, budget_s=150.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,25 +14,34 @@ from whenbuy.pipeline.learning.grid import Grid
 
 NETS_FROM: Final = 2_000
 """From so many examples on nets are tried: smaller shops would wait for torch longer than for everything else."""
+DAYS_TO: Final = 100_000
+"""Up to so many examples on the net that goes from day to day is tried too: a larger shop would wait long for the forecast of everybody."""
 
 
 def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return the candidates for an answer, the floor first.
 
-    Nets are among them where torch is installed, the shop is large enough, and the longest horizon can be checked on later weeks.
+    Nets are among them where torch is installed, the shop is large enough, and the longest horizon can be checked on later weeks; one that
+    goes from day to day where customers come back within days and the shop is not too large.
     """
     from whenbuy.models.neural.engine import installed
 
     listed = _without_nets(answer, grid)
-    return (*listed, *nets(answer, grid)) if grid.examples >= NETS_FROM and grid.checked and installed() else listed
+    if grid.examples < NETS_FROM or not grid.checked or not installed():
+        return listed
+    return (*listed, *nets(answer, grid), *(by_day(answer, grid) if grid.examples <= DAYS_TO and grid.step_days <= 1 else ()))
 
 
 def every(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return all there are for an answer, the floor first: what can be asked for by name."""
+    return (*_without_nets(answer, grid), *nets(answer, grid), *by_day(answer, grid))
+
+
+def by_day(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
+    """Return the net that goes from day to day, for when: it passes every day that a customer was known."""
     from whenbuy.models.neural.days import NeuralDays
 
-    by_name = (NeuralDays(grid.days),) if answer == "purchase" else ()  # twice the time of all others, and of one customer milliseconds
-    return (*_without_nets(answer, grid), *nets(answer, grid), *by_name)
+    return (NeuralDays(grid.days),) if answer == "purchase" else ()
 
 
 def nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:

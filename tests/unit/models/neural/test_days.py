@@ -143,6 +143,25 @@ def test_a_longer_training_is_better_than_everybodys_rate():
     assert min(scores) < -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
 
 
+def test_one_event_each_ten_thousand_on_one_day_and_all_on_one_day():
+    made = learns()
+    block = made.block(BLOCK, Sequences)
+    last = np.flatnonzero(block.stop > block.start)[0]
+    many = np.concatenate([np.arange(len(block.time)), np.full(10_000, block.stop[last] - 1)])
+    start, stop = block.start.copy(), block.stop.copy()
+    start[last], stop[last] = len(block.time), len(many)
+    crowd = replace(block, start=start, stop=stop, time=block.time[many], codes={"kind": block.codes["kind"][many]},
+                    numbers={"amount": block.numbers["amount"][many]})  # fmt: skip
+    for wrong in (
+        replace(block, stop=np.minimum(block.stop, block.start + 1)),
+        replace(block, time=np.full_like(block.time, block.time.min())),
+        crowd,
+    ):
+        asked = replace(made, blocks={BLOCK: wrong})
+        model = replace(SMALL, training=Training(epochs=1)).fit(asked)
+        assert np.isfinite(model.predict(asked, in_sample=True).survival).all()
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(NotEnoughDataError, match="known for two days"):
         SMALL.fit(learns(slice(0, 1)))

@@ -1,6 +1,7 @@
 """Choosing: the floor answers unless it is beaten beyond doubt; blends and corrections must help on weeks that they have not seen."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -60,6 +61,13 @@ class Knows:
         return TimeToEvent.of(examples.keys, np.array(GRID), np.exp(-fallen), fallen, self.name)
 
 
+@dataclass(frozen=True)
+class PassesAll(Knows):
+    """The same with a block beside the table."""
+
+    reads: ClassVar[tuple[str, ...]] = ("days",)
+
+
 FLOOR, ONE, OTHER, BOTH = Knows("floor"), Knows("one", ("one",)), Knows("other", ("other",)), Knows("both", ("one", "other"))
 
 
@@ -96,6 +104,17 @@ def test_unlike_members_answer_together_when_that_helps_on_later_weeks():
     blend = found.choices[-1]
     assert blend.chosen
     assert blend.value < min(choice.value for choice in found.choices[:-1])
+
+
+def test_who_passes_a_whole_past_for_every_answer_has_a_part_only_where_that_helps_beyond_doubt():
+    helps = PassesAll("other", ("other",))
+    found = chosen(FLOOR, ONE, helps)
+    assert isinstance(found.learner, Blend)
+    assert helps in found.learner.members
+    hardly = PassesAll("hardly", ("one", "luck"))  # the same chances but for noise
+    found = chosen(FLOOR, Knows("one", ("one", "zero")), hardly)
+    assert hardly not in getattr(found.learner, "members", (found.learner,))
+    assert chosen(hardly).learner == hardly
 
 
 def test_a_blend_that_does_not_help_is_not_made():

@@ -23,7 +23,7 @@ from whenbuy.pipeline.explaining.explaining import explain
 from whenbuy.pipeline.extending.extensions import Extensions
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning import catalogue
-from whenbuy.pipeline.learning.catalogue import NETS_FROM, every, learners
+from whenbuy.pipeline.learning.catalogue import DAYS_TO, NETS_FROM, every, learners
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import fit, refit
 from whenbuy.pipeline.learning.plan import plan
@@ -40,7 +40,8 @@ def nets(grid, answer="purchase"):
 
 
 def test_nets_are_tried_where_they_can_be_learned_the_shop_is_large_enough_and_the_horizon_checked(monkeypatch):
-    assert nets(Grid(DAYS, 1.0, LONG, NETS_FROM)) == ["net-mlp+rhythm"]
+    assert nets(Grid(DAYS, 1.0, LONG, NETS_FROM)) == nets(Grid(DAYS, 1.0, LONG, DAYS_TO)) == ["net-mlp+rhythm", "net-days-linear-64x2"]
+    assert nets(Grid(DAYS, 1.0, LONG, DAYS_TO + 1)) == nets(Grid(DAYS, 7.0, LONG, NETS_FROM)) == ["net-mlp+rhythm"]
     assert nets(Grid(DAYS, 1.0, LONG, NETS_FROM - 1)) == nets(Grid(DAYS, 1.0, SHORT, NETS_FROM)) == []
     assert not any(nets(Grid(DAYS, 1.0, LONG, NETS_FROM), answer) for answer in ("orders", "amount", "spend", "classes"))
     monkeypatch.setattr(engine, "installed", lambda: False)
