@@ -9,6 +9,7 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats
 from whenbuy.core.errors import UsageError
+from whenbuy.decide.stock import StockRule
 
 Policy = Callable[[int, Floats], Floats]
 """From the day (from 0) and what is on hand and on order (n) to what to order (n)."""
@@ -39,6 +40,21 @@ class Warehouse:
                 f"A warehouse with {self.lead_days} and {self.review_days} days and costs of {self.holding:g} and {self.shortage:g}.",
                 "Lead times are from 0 days, reviews from 1 day on, costs above 0.", "Change them.",
             )  # fmt: skip
+
+    @property
+    def rule(self) -> StockRule:
+        """The rule that costs least here, by what the last unit of an order costs and saves.
+
+        It lies in the shelf from one delivery to the next, whether it is sold at the end of that time or not. So a unit too many costs the
+        holding of a review period, and a unit too few a shortage less that holding: the newsvendor's two costs (Arrow et al. 1951).
+
+        Raises
+        ------
+        UsageError
+            When a shortage costs no more than holding a unit for a review period: then nothing should be in the shelf.
+        """
+        over = self.holding * self.review_days
+        return StockRule(self.lead_days, self.review_days, None, over=over, under=self.shortage - over)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from whenbuy.core.errors import UsageError
 from whenbuy.decide.warehouse import Warehouse, run
@@ -39,8 +40,24 @@ def test_only_the_days_that_count_cost():
     assert books.short[0] == 10
 
 
+def test_its_rule_costs_least():
+    """Of all amounts to order up to, tried one by one against a long steady demand, none is much cheaper than that of the rule."""
+    rng, house = np.random.default_rng(0), Warehouse(7, 7, 1.0, 20.0)
+    assert house.rule.level == pytest.approx(13 / 20)
+    demand = rng.poisson(3, (40, 1400)).astype(float)
+    cost = {}
+    for most in range(36, 56):
+        books = run(house, demand, lambda day, position, most=most: np.maximum(most - position, 0), np.full(40, 20.0), counts_from=28)
+        cost[most] = books.cost.sum()
+    at, plain = (int(poisson.ppf(level, 14 * 3)) for level in (house.rule.level, 20 / 27))
+    assert cost[at] < 1.01 * min(cost.values())
+    assert cost[at] < cost[plain]
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError):
         Warehouse(-1)
+    with pytest.raises(UsageError):
+        _ = Warehouse(7, 7, 1.0, 7.0).rule
     with pytest.raises(UsageError):
         run(Warehouse(), -np.ones((1, 5)), lambda day, position: position, np.zeros(1))

@@ -73,9 +73,11 @@ def bands(told: Singles, came: Singles, ahead: Floats, pooled: Ints, levels: Flo
     pool = _pools(size, pooled, int(seen[pooled].sum()))
     scale *= np.sqrt(1 + 1 / told.shape[1])
     own, own_sums = _feasts(ahead, scale[:, None] * _spread(ahead), feast[-1])
-    total_error = _ordinary(np.cumsum(error, axis=2), np.logical_or.accumulate(feast[:-1], axis=1))
-    each = _quantiles(plain / (without[:, :, None] * spread), scale[:, None] * _spread(ahead) * own, pool, pooled, levels)
-    summed = _quantiles(total_error / without[:, :, None], scale[:, None] * own_sums, pool, pooled, levels)
+    total_error = _ordinary(np.cumsum(error[pooled], axis=2), np.logical_or.accumulate(feast[:-1], axis=1)) / without[pooled][:, :, None]
+    ratio = plain[pooled] / (without[pooled][:, :, None] * spread[pooled])
+    del error, plain, known, spread
+    each = _quantiles(ratio, scale[:, None] * _spread(ahead) * own, pool, pool[pooled], levels)
+    summed = _quantiles(total_error, scale[:, None] * own_sums, pool, pool[pooled], levels)
     return Bands(_above_zero(ahead, each), _above_zero(np.cumsum(ahead, axis=1), summed))
 
 
@@ -127,12 +129,12 @@ def _pools(size: Floats, pooled: Ints, errors: int) -> Ints:
     return np.searchsorted(edges, size)
 
 
-def _quantiles(ratio: Floats, own: Floats, pool: Ints, pooled: Ints, levels: Floats) -> Floats:
+def _quantiles(ratio: Floats, own: Floats, pool: Ints, pool_of_ratio: Ints, levels: Floats) -> Floats:
     """Return what is added to each step at each level (n x h x q): quantiles of the pool's scaled errors, times the series' own scale."""
     out = np.zeros((*own.shape, len(levels)))
     for one in np.unique(pool):
-        rows = pooled[pool[pooled] == one]
-        part = ratio[rows if len(rows) else pooled]
+        rows = pool_of_ratio == one
+        part = ratio[rows] if rows.any() else ratio
         width = _widths(part)
         flat = part / width
         found = _conformal(flat[np.isfinite(flat)], levels)
@@ -166,4 +168,7 @@ def _conformal(values: Floats, levels: Floats) -> Floats:
 
 
 def _above_zero(middle: Floats, added: Floats) -> Floats:
-    return np.asarray(np.maximum.accumulate(np.maximum(middle[:, :, None] + added, 0.0), axis=2))
+    """Return the quantiles, which rise from 0 on (n x h x q); they are written where ``added`` stood: of many items they are large."""
+    added += middle[:, :, None]
+    np.maximum(added, 0.0, out=added)
+    return np.maximum.accumulate(added, axis=2, out=added)

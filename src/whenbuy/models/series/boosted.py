@@ -84,11 +84,10 @@ class Boosted:
             return None
         origins = until - apart * np.arange(count, 0, -1, dtype=np.int64)
         rng = np.random.default_rng(self.seed)
-        per = max(1, round(self.rows / (len(pool) * count)))
+        per = max(1, self.rows // (len(pool) * count))
         steps = np.arange(horizon) if per >= horizon else np.sort(rng.choice(horizon, per, replace=False))
-        rows = pool if len(pool) * count * len(steps) <= 2 * self.rows else np.sort(
-            rng.choice(pool, max(1, self.rows // (count * len(steps))), replace=False)
-        )  # fmt: skip
+        most = max(1, self.rows // (count * len(steps)))
+        rows = pool if len(pool) <= most else np.sort(rng.choice(pool, most, replace=False))
         seen = lags(known, rows, origins, steps, profile)
         taught = np.flatnonzero(np.isfinite(seen.target) & (seen.size > 0))
         if len(taught) < 2 * self.boosting.min_leaf:

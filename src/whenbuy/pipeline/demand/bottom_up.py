@@ -15,6 +15,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.log import ORDERS, Dictionary
 from whenbuy.core.outlook import Outlook
+from whenbuy.models.promoted import NOTHING
 from whenbuy.models.series.arrivals import Arrivals
 from whenbuy.pipeline.learning.forecaster import Forecaster
 
@@ -197,8 +198,9 @@ def listen(forecaster: Forecaster, history: History, lines: Lines, cutoffs: Sequ
     """Return what the curves say as of each cutoff, in order; those before anybody was seen are left out.
 
     Where a cutoff lies before what the models learned from, they answer in sample: their sums are hardly better there than elsewhere.
+    They speak of usual days here: what offers do is reckoned apart, by units.
     """
-    found = {}
+    forecaster, found = replace(forecaster, promoted=NOTHING), {}
     for cutoff in dict.fromkeys(cutoffs):
         try:
             outlook = forecaster.predict(history, cutoff, in_sample=cutoff < forecaster.known_until)

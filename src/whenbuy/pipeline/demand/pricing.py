@@ -11,7 +11,7 @@ from whenbuy.core.arrays import MISSING, Floats
 from whenbuy.core.errors import ColumnError, NotEnoughDataError
 from whenbuy.core.history import History
 from whenbuy.models.price import PriceAnswers, PriceHistory, PriceResponse
-from whenbuy.pipeline.demand.promoted import signals
+from whenbuy.models.promoted import signals
 
 ITEMS: Final = 100
 """The price level of a category is that of so many of its best sold items."""

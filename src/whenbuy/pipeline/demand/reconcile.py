@@ -15,6 +15,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.panel import Panel
 from whenbuy.core.series_forecast import LEVELS, SeriesForecast
+from whenbuy.models.promoted import Lifts
 from whenbuy.models.series.agreement import Agreed, View, agree
 from whenbuy.models.series.bands import bands
 from whenbuy.models.series.reconciliation import rounded
@@ -32,7 +33,6 @@ from whenbuy.pipeline.demand.bottom_up import (
 from whenbuy.pipeline.demand.choose import origins_of, truth
 from whenbuy.pipeline.demand.nodes import Nodes
 from whenbuy.pipeline.demand.panels import STEPS, Closed, Step, near_holidays
-from whenbuy.pipeline.demand.promoted import Lifts
 from whenbuy.pipeline.demand.series import roll
 from whenbuy.pipeline.learning.forecaster import Forecaster
 
@@ -281,5 +281,5 @@ def _scores(nodes: Nodes, views: list[View], came: Floats) -> pl.DataFrame:
 def _notes(views: list[View], agreed: Agreed) -> tuple[str, ...]:
     if len(views) == 1:
         return ()
-    parts = [f"{view.name} {share:.0%}" for view, share in zip(views, agreed.shares[:, 0], strict=True)]
-    return (f"In the total the views count by how wrong each was in the backtest: {', '.join(parts)}.",)
+    how = [", ".join(f"{view.name} {one:.0%}" for view, one in zip(views, part, strict=True)) for part in (agreed.level, agreed.mix)]
+    return (f"By what each got wrong in the backtest the views count in how much there will be: {how[0]}; in what it is: {how[1]}.",)

@@ -73,6 +73,8 @@ class Asking:
     def chance_at_once(self, examples: Examples, silence: Floats) -> Floats:
         """Return the same without cutting the examples into parts."""
         curves = self.model.models["purchase"].predict(examples, in_sample=True)
+        if (calendar := self.model.calendar(self.history.clock, self.history.offers)) is not None:
+            curves = calendar.apply(curves)
         if self.model.closed:
             curves = without_closed_days(curves, self.model.closed, self.history.clock)
         later = curves.after_silence(silence) if silence.any() else curves

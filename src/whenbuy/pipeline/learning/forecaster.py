@@ -21,8 +21,11 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.lapse import Lapse
 from whenbuy.core.learner import Learner, Model, refuse_leak
 from whenbuy.core.outlook import Outlook
+from whenbuy.core.profile import Profile
 from whenbuy.features import Features
 from whenbuy.models.attribute_prior import AttributePrior
+from whenbuy.models.calendar import Calendar
+from whenbuy.models.promoted import NOTHING, Promoted
 from whenbuy.pipeline.learning.build import BlockSpec, examples
 from whenbuy.questions.activity import usual_gap
 from whenbuy.questions.asked import people
@@ -123,13 +126,15 @@ class Forecaster:
     newcomers
         How people of whom only attributes are known differ from everybody; none in models kept by earlier versions.
     further
-        Models of answers that are given in batches only: those asked for by name that are no chances.
+        Models of the further answers: those asked for by name that are no chances. They have no compiled rows.
     further_blocks
         What these read beside the features.
     named
         The classes about which the answers among them answer that are about classes.
     same
         Answers that are the curve of the next purchase: to be active is to buy, where the log knew no other act.
+    promoted
+        What past offers did to the orders of the whole shop: offers that run or are announced scale the curves on their days.
     """
 
     features: Features
@@ -148,10 +153,11 @@ class Forecaster:
     further_blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     same: tuple[str, ...] = ()
+    promoted: Promoted = NOTHING
 
     @property
     def every(self) -> Mapping[str, Model[Any]]:
-        """The model of every answer, also of those that are given in batches only."""
+        """The model of every answer, also of the further ones."""
         return {**self.models, **self.further}
 
     @property
@@ -196,7 +202,7 @@ class Forecaster:
         read_at = np.minimum(np.maximum(midnight, past.last_known() + 1), keys.cutoff)
         blocks: dict[str, BlockSpec] = {**self.blocks, **self.further_blocks}
         asked = examples(history, self.features, Keys(keys.entity, keys.code, read_at, keys.names), blocks=blocks)
-        said = self.said(asked, past.attributes, history.clock)
+        said = self.said(asked, past.attributes, history.clock, history.offers)
         others = {name: model.predict(asked, in_sample=True) for name, model in self.further.items()}
         found = self.after_silence(replace(said, answers={**said.answers, **others}), keys, in_sample=in_sample)
         curves = found["purchase"]
@@ -207,11 +213,17 @@ class Forecaster:
             found[IN_SESSION] = replace(buys, chance=np.where(silence_s(past) < PAUSE_S, buys.chance, 0.0))
         return found
 
-    def said(self, asked: Examples, attributes: Callable[[], pl.DataFrame], clock: Clock) -> Said:
+    def calendar(self, clock: Clock, offers: Profile | None) -> Calendar | None:
+        """Return how offers make days differ in the curves; none where nothing was learned of offers."""
+        return Calendar(self.promoted, offers, clock) if self.promoted.effects.any() else None
+
+    def said(self, asked: Examples, attributes: Callable[[], pl.DataFrame], clock: Clock, offers: Profile | None) -> Said:
         """Return what the models say as of the instants at which pasts are read, where nothing has happened since."""
         curves = self._curves(asked)
         if self.newcomers is not None and self.newcomers.factors:
             curves = self.newcomers.apply(curves, attributes())
+        if (calendar := self.calendar(clock, offers)) is not None:
+            curves = calendar.apply(curves)
         if self.closed:
             curves = without_closed_days(curves, self.closed, clock)
         others = {name: model for name, model in self.models.items() if name not in ("purchase", "orders")}

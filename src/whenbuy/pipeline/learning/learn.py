@@ -17,9 +17,10 @@ from whenbuy.features import Feature, Features
 from whenbuy.models.attribute_prior import AttributePrior
 from whenbuy.models.calibrate import CalibratedModel, Correction
 from whenbuy.models.conformal import ConformalModel
+from whenbuy.models.promoted import Lifts
 from whenbuy.pipeline.learning import catalogue
 from whenbuy.pipeline.learning.answers import ANSWERS, Answer
-from whenbuy.pipeline.learning.choose import Budget, Chosen, Told, choose
+from whenbuy.pipeline.learning.choose import Budget, Chosen, Told, choose, read_beside
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.judges import Judge, chance_judge, curve_judge, distribution_judge, number_judge, quantile_judge
@@ -103,7 +104,7 @@ def learned(
     budget, prior = Budget.of(budget_s), AttributePrior({})
     tries = {answer: _tries(made, answer, candidates) for answer in made.answers}
     same = tuple(answer for answer in made.answers if is_purchase(answer, made.history.log))
-    made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed), beside=_read(tries.get("purchase", ())))
+    made = replace(made, answers=tuple(answer for answer, listed in tries.items() if listed), beside=read_beside(tries.get("purchase", ())))
     courses = [_Course(tries), *([_Course({answer: listed[:1] for answer, listed in tries.items()})] if floor else [])]
     says = stepwise(say, pace(made.groups, tries)), silent
     alike: tuple[str, ...] = ()
@@ -143,7 +144,7 @@ def _require_purchase(found: Chosen) -> None:
 
 def _forecaster(made: Plan, course: _Course, shut: tuple[int, ...], prior: AttributePrior, same: tuple[str, ...]) -> Forecaster:
     """Return what answers, of what was learned."""
-    made = replace(made, beside=_read((course.found["purchase"].learner,)))
+    made = replace(made, beside=read_beside((course.found["purchase"].learner,)))
     notes = (*made.notes, *(note for one in course.found.values() for note in one.notes))
     choices = tuple(choice for one in course.found.values() for choice in one.choices)
     learners = {answer: one.learner for answer, one in course.found.items() if one.learner is not None}
@@ -151,6 +152,7 @@ def _forecaster(made: Plan, course: _Course, shut: tuple[int, ...], prior: Attri
     return Forecaster(
         made.features, made.horizons, live, choices, notes, made.end, shut, made.blocks, made.windows, learners, made.classes, prior,
         {answer: model for answer, model in course.models.items() if answer not in live}, made.further_blocks, made.named, same,
+        Lifts.of_orders(made.history).learned(made.end),
     )  # fmt: skip
 
 
@@ -174,7 +176,7 @@ def refit(
     """
     made = plan(history, as_of, model.horizons, model.features, (), seed, table=table)
     made = replace(
-        made, answers=tuple(model.learners), classes=model.classes, named=model.named, beside=_read((model.learners["purchase"],))
+        made, answers=tuple(model.learners), classes=model.classes, named=model.named, beside=read_beside((model.learners["purchase"],))
     )
     chosen_for = {answer: days for answer, days in model.windows.items() if answer in model.learners}
     if made.windows != chosen_for:
@@ -194,19 +196,15 @@ def refit(
             wrapped = isinstance(old, CalibratedModel | ConformalModel)
             models[answer] = replace(old, model=learned) if wrapped else learned
     live, batch = ({answer: models[answer] for answer in kept} for kept in (model.models, model.further))
-    return replace(model, models=live, further=batch, known_until=made.end, blocks=made.blocks, further_blocks=made.further_blocks)
+    promoted = Lifts.of_orders(made.history).learned(made.end)
+    return replace(
+        model, models=live, further=batch, known_until=made.end, blocks=made.blocks, further_blocks=made.further_blocks, promoted=promoted
+    )
 
 
 def is_purchase(answer: str, log: EventLog) -> bool:
     """Return whether an answer is that of the next purchase: to be active is to buy, where a log knows no other act."""
     return answer == "activity" and not any(log.count(kind) for kind in ACTS if kind != "purchase")
-
-
-def _read(learners: Collection[Any]) -> tuple[str, ...]:
-    """Return the blocks that some learners of the curve read beside the table, those that they are made of too."""
-    found = {name for one in learners for name in getattr(one, "reads", ())}
-    parts = [part for one in learners for part in (*getattr(one, "members", ()), *((one.learner,) if hasattr(one, "learner") else ()))]
-    return tuple(sorted(found.union(_read(parts) if parts else ())))
 
 
 def _tries(made: Plan, answer: str, candidates: Candidates) -> tuple[Learner[Any], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.series_forecast import NAMED, SeriesForecast
 from whenbuy.ingest.store import open_log
+from whenbuy.pipeline.demand.nodes import UNNAMED
 from whenbuy.pipeline.demand.panels import Closed, Measure, Step
 from whenbuy.pipeline.demand.reconcile import Demand, demand
 from whenbuy.pipeline.demand.series import Outcome, forecast_series
@@ -133,6 +134,9 @@ def _joined(shop: Shop, history: History, instant: int | None, asked: Asked, cal
     entity = told_of(asked.entity, history.log.columns, asked.names)
     if entity != "shop" and NAMED[entity] not in history.log.columns:
         raise ColumnError(f"The log has no {NAMED[entity]}.", f"Demand is told by {entity}.", "Ask with --shop-total.")
+    if entity != "shop":
+        names = history.log.columns[NAMED[entity]].dictionary
+        _refuse_absent(entity, asked.names, [UNNAMED] if names is None else [UNNAMED, *names.ids.to_list()])
     cutoff = history.end if instant is None else instant
     forecaster = champion.customers(shop, cutoff, say)
     say("telling the demand of the series and of the customers")
@@ -140,11 +144,7 @@ def _joined(shop: Shop, history: History, instant: int | None, asked: Asked, cal
     name, level = NAMED[entity], told.of(entity)
     frame, totals = told.frame(entity), level.totals().sort("mean", descending=True, maintain_order=True)
     if asked.names:
-        absent = [one for one in asked.names if one not in set(totals[name])]
-        if absent:
-            raise NotFoundError(
-                f"The log knows of no {entity} {', '.join(absent)}.", "Customers buy what the log knows.", "Look for its name."
-            )  # fmt: skip
+        _refuse_absent(entity, asked.names, totals[name])
         frame, totals = (table.filter(pl.col(name).is_in(asked.names)) for table in (frame, totals))
     units = _units(told, entity)
     why = () if told.groups is None else tuple(words(told, entity, one) for one in totals[name].head(_EXPLAINED).to_list())
@@ -166,6 +166,16 @@ def _joined(shop: Shop, history: History, instant: int | None, asked: Asked, cal
     return Result(
         facts, frame, "forecasts", (Screen(title, (entity, "expected>", "80 % range>", "units>"), rows, below),), after=(*why, *told.notes)
     )
+
+
+def _refuse_absent(entity: Entity, names: Sequence[str], known: Iterable[str]) -> None:
+    """Refuse names that are not known: before what costs time by the log's, and after it by those that were known at the cutoff."""
+    found = set(known)
+    absent = [one for one in names if one not in found]
+    if absent:
+        raise NotFoundError(
+            f"The log knows of no {entity} {', '.join(absent)}.", "Customers buy what the log knows.", "Look for its name."
+        )  # fmt: skip
 
 
 def _units(told: Demand, entity: Entity) -> dict[str, int]:

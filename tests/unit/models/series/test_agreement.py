@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from whenbuy.core.errors import WhenbuyError
-from whenbuy.models.series.agreement import View, agree
+from whenbuy.models.series.agreement import View, _weights, agree
 from whenbuy.models.series.reconciliation import Tree
 
 TREE = Tree(np.array([-1, 0, 0, 0]))
@@ -31,12 +31,29 @@ def test_the_joined_forecast_adds_up_and_is_no_worse_than_the_worse_view(seed):
     assert np.abs(came - found.told).mean() < max(alone)
 
 
-def test_the_weights_are_the_inverse_of_the_mean_squares():
-    views, came, _ = case(1, 1.0, 2.0, 3.0)
-    shares = agree(views, came, TREE, 4).shares
-    for node in range(len(TREE)):
-        precision = [1 / np.mean((came[node] - view.told[node]) ** 2) for view in views]
-        assert np.allclose(shares[:, node], np.array(precision) / sum(precision))
+def test_half_of_the_weights_are_the_inverse_of_the_mean_squares_and_half_the_best_ones():
+    """The best ones by trying all in steps of a hundredth."""
+    rng = np.random.default_rng(0)
+    error = rng.normal(0, 0.6, (3, 4, 40)) * np.array([1.0, 1.3, 2.0])[:, None, None] + 0.3 * rng.normal(0, 1, (4, 40))
+    square = (error.reshape(3, -1) ** 2).mean(axis=1)
+    grid = np.array([(a, b, 100 - a - b) for a in range(101) for b in range(101 - a)]) / 100
+    best = grid[((grid @ error.reshape(3, -1)) ** 2).mean(axis=1).argmin()]
+    assert np.allclose(_weights(error), best / 2 + 1 / square / (1 / square).sum() / 2, atol=0.011)
+
+
+def test_who_knows_the_level_and_who_knows_the_shares_are_both_heard():
+    rng = np.random.default_rng(2)
+    shape = (3, 13, 4)
+    truth = np.array([100.0, 300.0, 600.0])[:, None, None] * np.exp(rng.normal(0, 0.15, shape[1:])) * np.exp(rng.normal(0, 0.15, shape))
+    level = truth.sum(axis=0) / 3 * np.ones((3, 1, 1)) * np.array([0.3, 0.9, 1.8])[:, None, None]  # knows how much in all
+    mix = truth * np.exp(rng.normal(0, 0.15, shape[1:]))  # knows what it is
+    views = [View(name, each[:, :-1], each[:, -1]) for name, each in zip("ab", (TREE.add_up(level), TREE.add_up(mix)), strict=True)]
+    came = TREE.add_up(truth)[:, :-1]
+    found = agree(views, came, TREE)
+    assert found.level[0] > 0.6
+    assert found.mix[0] < 0.4
+    wrong = [np.abs(came[1:] - told[1:]).mean() for told in (found.told, views[0].told, views[1].told)]
+    assert wrong[0] < 0.9 * min(wrong[1:])
 
 
 def test_the_total_is_that_of_all_views_where_none_is_clearly_better():

@@ -10,6 +10,7 @@ from tests.unit.pipeline.demand.logs import START, log, offers, steady
 from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.profile import Profile
 from whenbuy.ingest.simulate import simulate
+from whenbuy.pipeline.demand.bottom_up import Lines
 from whenbuy.pipeline.demand.panels import MEASURES, MOST_POOLED, Closed, panel, pool_of
 
 
@@ -24,6 +25,15 @@ def test_a_series_holds_units_by_day_from_the_first_sale_on():
     assert row(found, "a")[:5].tolist() == [0, 0, 3, 0, 1][: found.steps]
     assert found.first.tolist() == [2, 0]
     assert panel(history, "shop").values[0, :4].tolist() == [2, 0, 3, 0]
+
+
+def test_what_comes_back_is_no_demand():
+    history = log({"a": [3, -2, 4, 1], "b": [1, 1, -5, 1]}, users=3)
+    found = panel(history, "item")
+    assert row(found, "a")[:3].tolist() == [3, 0, 4]
+    assert row(found, "b")[:3].tolist() == [1, 1, 0]
+    assert panel(history, "shop").values[0, :3].tolist() == [4, 1, 4]
+    assert Lines.of(history, "item").units.sum() == 11  # and so it is in the view of the customers
 
 
 def test_what_is_known_later_changes_nothing():

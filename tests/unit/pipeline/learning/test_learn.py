@@ -17,6 +17,7 @@ from whenbuy.features import Holiday
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.floors import BaseRate, KaplanMeier, PoissonRate
+from whenbuy.models.promoted import NOTHING
 from whenbuy.models.spend import SpendRate
 from whenbuy.pipeline.learning import choose, learn, plan
 from whenbuy.pipeline.learning.learn import fit
@@ -276,6 +277,19 @@ def test_a_refit_chooses_nothing_again_and_learns_up_to_the_later_moment(history
     assert {name: model.name for name, model in again.models.items()} == {name: model.name for name, model in first.models.items()}
     assert all(model.known_until > first.models[name].known_until for name, model in again.models.items())
     assert len(again.predict(history)) == len(first.predict(history))
+
+
+def test_what_past_offers_did_moves_the_curves_and_a_refit_learns_it_again():
+    shop = simulate(1200, 260, 3).history  # campaigns begin on days 24, 66, 108, 150, 192 and 234
+    first = fit(shop, "2024-07-30", candidates=quick)
+    assert first.promoted.effects[1] < -0.3  # day 211: five campaigns with discounts
+    again = learn.refit(first, shop, "2024-08-19")
+    assert again.promoted.effects[1] < -0.3
+    assert again.promoted.effects[1] != first.promoted.effects[1]
+    usual = replace(again, promoted=NOTHING)
+    told, before = (one.predict(shop, "2024-08-19").purchase for one in (again, usual))  # the one of August 22 is announced
+    assert told.count_at(7.0).sum() > 1.05 * before.count_at(7.0).sum()
+    assert (told.probability(7.0) > before.probability(7.0)).all()
 
 
 def test_a_refit_over_longer_windows_than_were_chosen_for_is_refused(history):

@@ -10,6 +10,7 @@ import polars as pl
 
 from whenbuy.core.arrays import DAY, Floats, Instants, Ints
 from whenbuy.core.history import History
+from whenbuy.core.log import ORDERS
 from whenbuy.core.profile import Profile
 from whenbuy.models.price import poisson
 
@@ -17,6 +18,9 @@ EPISODES: Final = 3
 """So many times an offer must have begun before anything is learned of offers."""
 _DAYS: Final = 400
 _NEVER: Final = 2**62
+_YEAR: Final = 365
+_NEAR: Final = 3
+"""Days that a yearly offer may be off."""
 _DISCOUNT: Final = "discount"
 _TINY: Final = 1e-12
 
@@ -61,9 +65,20 @@ class Lifts:
     known_at: Instants
     units: Floats
 
+    @classmethod
+    def of_orders(cls, history: History) -> Lifts:
+        """Return those of the orders of customers."""
+        log = history.log
+        of_users = log.kind[: log.offsets[-1]]
+        wanted = of_users == log.code("purchase") if "purchase" in log.kinds else np.zeros(len(of_users), bool)
+        if ORDERS in log.columns:
+            wanted &= log.columns[ORDERS].values[: len(of_users)] == 1
+        rows = np.flatnonzero(wanted) if history.offers is not None else np.empty(0, np.int64)
+        return cls(history, history.clock.days(log.time[rows]), log.known_at[rows], np.ones(len(rows)))
+
     def learned(self, cutoff: int) -> Promoted:
         """Return what past offers did, by what was known before a cutoff."""
-        if self.history.offers is None:
+        if not _dated(self.history.offers):
             return NOTHING
         start, end = int(self.day.min(initial=2**40)), int(self.history.clock.days(np.array([cutoff]))[0])
         known = (self.known_at < cutoff) & (self.day < end)
@@ -83,9 +98,8 @@ def signals(offers: Profile | None, cutoff: int, midnights: Instants) -> Floats:
 
     On days so far ahead that an offer may run which is not announced yet, as many are expected as there were in the past.
     """
-    out = np.zeros((len(midnights), 2))
-    if offers is None or "ends" not in offers.attributes:
-        return out
+    if offers is None or not _dated(offers):
+        return np.zeros((len(midnights), 2))
     table = offers.table
     known = table.filter(_instant("valid_from") < cutoff) if "valid_from" in table.columns else table
     begins = "begins" if "begins" in table.columns else "valid_from" if "valid_from" in table.columns else None
@@ -93,40 +107,58 @@ def signals(offers: Profile | None, cutoff: int, midnights: Instants) -> Floats:
     end = known.select(_instant("ends")).to_series().fill_null(_NEVER).to_numpy()
     noon = np.asarray(midnights, np.int64) + DAY // 2
     running = (start[None, :] <= noon[:, None]) & (noon[:, None] < end[None, :])
-    more = np.zeros(len(midnights))
+    left = np.zeros(len(known))
+    if _DISCOUNT in known.columns and known[_DISCOUNT].dtype.is_numeric():
+        left = np.log1p(-np.clip(known[_DISCOUNT].cast(pl.Float64).fill_null(0.0).to_numpy(), 0.0, 0.95))
+    more = np.zeros((len(midnights), 2))
     if "valid_from" in known.columns and "begins" in known.columns:
         told, dated, ahead = known.select(_instant("valid_from")).to_series().to_numpy(), start > 0, noon > cutoff
-        more[ahead] = _expected(start[dated] - cutoff, end[dated] - cutoff, told[dated] - cutoff, int(ahead.sum()))
-    out[:, 0] = np.log1p(running.sum(axis=1) + more)
-    if _DISCOUNT in known.columns and known[_DISCOUNT].dtype.is_numeric() and len(known):
-        left = np.log1p(-np.clip(known[_DISCOUNT].cast(pl.Float64).fill_null(0.0).to_numpy(), 0.0, 0.95))
-        out[:, 1] = running @ left + more * left.mean()
-    return out
+        more[ahead] = _expected(start[dated] - cutoff, end[dated] - cutoff, told[dated] - cutoff, left[dated], int(ahead.sum()))
+    return np.column_stack([np.log1p(running.sum(axis=1) + more[:, 0]), running @ left + more[:, 1]])
 
 
-def _expected(start: Ints, end: Ints, told: Ints, days: int) -> Floats:
-    """Return how many offers that are not announced yet run on each of the next days, as the past has it (days); instants from the cutoff.
+def _expected(start: Ints, end: Ints, told: Ints, left: Floats, days: int) -> Floats:
+    """Return how many offers that are not announced yet run on each of the next days, and what their discounts leave (days x 2).
 
-    Offers begin by a renewal process: the days between two beginnings are those seen, and once more what chance alone would have at their
-    mean (Cox 1962, s. 4). None begins unannounced within the shortest time by which offers were announced ahead.
+    Both are as the past has it, the latter as the sum of logarithms; instants count from the cutoff. As far as offers came again a year
+    later, they will; the others begin by a renewal process: the days between two beginnings are those seen, and once more what chance
+    alone would have at their mean (Cox 1962, s. 4). None begins unannounced within the shortest time by which offers were announced ahead.
     """
-    begun = np.unique(start // DAY)
+    begun, day = np.unique(start // DAY), start // DAY
     if len(begun) < EPISODES or not days:
-        return np.zeros(days)
+        return np.zeros((days, 2))
+    free = max(int(np.ceil((start - told).min() / DAY)), int(begun[-1]) + 1, 0)
+    again = _again(begun)
+    anew = (1 - again) * _renewed(begun, free, days)
+    yearly = np.zeros((days, 2))
+    for one in np.flatnonzero((begun + _YEAR >= free) & (begun + _YEAR < days)):
+        yearly[begun[one] + _YEAR] += again * np.array([1.0, left[day == begun[one]].mean()])
+    lasts = (np.minimum(end - start, days * DAY)[None, :] > np.arange(days)[:, None] * DAY).mean(axis=1) * len(start) / len(begun)
+    first = yearly + np.outer(anew, [1.0, left.mean()])
+    return np.column_stack([np.convolve(part, lasts)[:days] for part in first.T])
+
+
+def _again(begun: Ints) -> float:
+    """Return the share of offers that began about a year after another, of those before which a year is known and one that did not."""
+    later = begun[begun - _YEAR >= begun[0] - _NEAR]
+    apart = np.abs(later[:, None] - _YEAR - begun[None, :]).min(axis=1)
+    return float((apart <= _NEAR).sum() / (len(later) + 1))
+
+
+def _renewed(begun: Ints, free: int, days: int) -> Floats:
+    """Return how many offers begin on each of the next days by the gaps between those that began (days); none before the day ``free``."""
     gaps = np.diff(begun)
     length = int(max(gaps.max(), days - begun[-1])) + days + 1
     law = np.bincount(gaps, minlength=length) + (1 / gaps.mean()) * (1 - 1 / gaps.mean()) ** np.maximum(np.arange(length) - 1, 0)
     law[0] = 0.0
-    free = max(int(np.ceil((start - told).min() / DAY)), begun[-1] + 1, 0)
-    left = law[free - begun[-1] :]
+    rest = law[free - begun[-1] :]
     first = np.zeros(days)
     if free < days:
-        first[free:] = left[: days - free] / max(left.sum(), _TINY)
+        first[free:] = rest[: days - free] / max(rest.sum(), _TINY)
     law /= law.sum()
     for day in range(1, days):
         first[day] += first[:day] @ law[day:0:-1]
-    lasts = (np.minimum(end - start, days * DAY)[None, :] > np.arange(days)[:, None] * DAY).mean(axis=1) * len(start) / len(begun)
-    return np.convolve(first, lasts)[:days]
+    return first
 
 
 def learn(units: Floats, signs: Floats, first_day: int) -> Promoted:
@@ -165,5 +197,15 @@ def learn(units: Floats, signs: Floats, first_day: int) -> Promoted:
     return Promoted(effects, float(np.exp(signs @ effects).mean()))
 
 
+def _dated(offers: Profile | None) -> bool:
+    """Return whether a shop says when its offers end, as a date; where it says when they begin, that too."""
+    kinds = {} if offers is None else {name: offers.table.schema[name] for name in ("ends", "begins") if name in offers.table.columns}
+    return "ends" in kinds and all(kind.is_temporal() for kind in kinds.values())
+
+
 def _instant(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.Datetime("us")).cast(pl.Int64)
+
+
+TYPES: Final = {"Promoted": Promoted}
+"""What a stored model of this file may be made of."""

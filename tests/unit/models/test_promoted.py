@@ -5,7 +5,7 @@ import polars as pl
 
 from whenbuy.core.arrays import DAY
 from whenbuy.core.profile import Profile
-from whenbuy.pipeline.demand.promoted import NOTHING, _expected, learn, signals
+from whenbuy.models.promoted import NOTHING, _expected, learn, signals
 
 
 def offers(count=6):
@@ -56,8 +56,20 @@ def test_what_is_expected_is_as_much_as_there_was():
                 continue
             if 60 <= at < 60 + days:
                 count[at - 60 : at - 60 + 4] += 1
-    found = _expected((begins - 56) * DAY, (begins - 52) * DAY, (begins - 60) * DAY, days + 4)
-    assert np.allclose(found[4:], count / 20_000, atol=0.02)
+    found = _expected((begins - 56) * DAY, (begins - 52) * DAY, (begins - 60) * DAY, np.full(5, -0.2), days + 4)
+    assert np.allclose(found[4:, 0], count / 20_000, atol=0.02)
+    assert np.allclose(found[:, 1], -0.2 * found[:, 0])
+
+
+def test_offers_that_come_every_year_are_expected_on_their_days():
+    begins = np.array([10, 90, 110, 300, 375, 456])  # the last two are those of a year before, give or take a day
+    left = np.array([-0.1, -0.1, -0.5, -0.1, -0.1, -0.1])
+    found = _expected((begins - 460) * DAY, (begins + 4 - 460) * DAY, (begins - 14 - 460) * DAY, left, 28)
+    assert not found[:14].any()  # 110 + 365 is day 475: none begins unannounced before day 474
+    assert found[15:19, 0].min() > 2 / 3 > found[19:, 0].max() + 0.3
+    assert (found[15:19, 1] / found[15:19, 0]).max() < -0.3  # by the discount of that one
+    once = _expected((begins[:4] - 460) * DAY, (begins[:4] + 4 - 460) * DAY, (begins[:4] - 474) * DAY, left[:4], 28)
+    assert once[15:19, 0].max() < 0.3  # nothing says that they come again
 
 
 def test_the_effect_of_offers_is_found():
