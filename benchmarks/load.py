@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+PLACES = 500_000
+"""So many pairs of a customer and an item there are in what is sent; a pair that comes again within two seconds is a double click."""
+
 
 def body(number: int, batch: int, run: str) -> bytes:
     """Some events, as a till would send them."""
@@ -80,11 +83,16 @@ def main() -> int:
     if parts.hostname != "localhost" and not ipaddress.ip_address(parts.hostname or "0.0.0.0").is_loopback:
         print("Load is sent to this machine alone: name http://127.0.0.1:PORT.", file=sys.stderr)
         return 2
+    try:
+        socket.create_connection((parts.hostname, parts.port or 80), 5).close()
+    except OSError as error:
+        print(f"Nothing answers at {asked.url} ({error}): start `whenbuy serve` first.", file=sys.stderr)
+        return 2
     end, run = time.monotonic() + asked.seconds, f"{os.getpid()}-{time.time_ns()}"
     path = "/v1/events?forecast=true" if asked.batch == 1 else "/v1/events"
 
     def requests(number: int) -> Iterator[bytes]:
-        count = 0
+        count = number * (PLACES // asked.connections // asked.batch + 1)  # so far apart that none is a double click of another's
         while time.monotonic() < end:
             yield request(body(count, asked.batch, f"{run}-{number}"), path, asked.key)
             count += 1

@@ -19,8 +19,6 @@ ONE = Row(area="live", name="http_us", unit="µs of the server's CPU", better="l
 RATIO = Row(area="live", name="http_vs_fastapi", unit="×", better="higher", target=3)
 BATCH = Row(area="live", name="http_batch_us", unit="µs of the server's CPU", better="lower", peer=23, target=15)
 CONNECTIONS = 32
-PLACES = 500_000
-"""So many pairs of a customer and an item there are in what is sent; a pair that comes again within two seconds is a double click."""
 EVENTS = 6_400
 
 
@@ -64,7 +62,7 @@ def cost(folder: str, which: str, batch: int) -> float:
         path = "/v1/events?forecast=true" if batch == 1 else "/v1/events"
         run = f"{time.time_ns()}"
         connections, events = (CONNECTIONS, EVENTS) if batch == 1 else (4, 8 * EVENTS)
-        apart = PLACES // connections // batch + 1  # connections begin so far apart: they share neither customers nor pairs for long
+        apart = load.PLACES // connections // batch + 1  # connections begin so far apart: they share neither customers nor pairs for long
 
         def requests(start: int, count: int):
             return lambda number: (

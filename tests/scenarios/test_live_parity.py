@@ -10,6 +10,7 @@ from tests.unit.serve.live_shop import differences, events_after, joined, model,
 from whenbuy.core.arrays import DAY
 from whenbuy.core.keys import Keys
 from whenbuy.models.buy_till_you_die import ParetoNbd
+from whenbuy.models.promoted import Promoted
 from whenbuy.pipeline.learning.build import examples
 from whenbuy.serve.live import LiveState
 
@@ -62,6 +63,16 @@ def test_closed_days_and_models_without_a_compiled_row_answer_as_the_batch_does(
     state, users = LiveState.of(history, shut), [*history.log.users.ids.to_list()[:12], "somebody new"]
     for asked in (users[:2], users[-1:], users):  # one after the other, and all at once
         assert differences(state, shut, history, asked, history.end + HOUR) < 1e-9
+
+
+def test_offers_move_live_curves_as_those_of_the_batch():
+    history, forecaster = shop(), model("plain")
+    dated = replace(forecaster, promoted=Promoted(np.array([0.5, -1.0]), 1.1))
+    state, users = LiveState.of(history, dated), [*history.log.users.ids.to_list()[:12], "somebody new"]
+    for at in (history.end + HOUR, history.end + DAY + 7 * HOUR):
+        assert differences(state, dated, history, users, at) < 1e-9
+    plain, moved = (one.predict(history, users=users[:1]).purchase.probability(28.0) for one in (forecaster, dated))
+    assert abs(plain[0] - moved[0]) > 1e-4
 
 
 def test_a_key_of_the_batch_and_a_live_customer_are_the_same_person():

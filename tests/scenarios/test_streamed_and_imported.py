@@ -14,7 +14,7 @@ from whenbuy.ingest.reception import Event
 from whenbuy.ingest.simulate import simulate
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.keeping.shop import Shop
-from whenbuy.serve.compaction import compact
+from whenbuy.serve.bringing import bring
 from whenbuy.serve.entrance import CleanEntrance, rules_of
 from whenbuy.serve.sqlite_journal import SqliteJournal
 from whenbuy.serve.verbs_ingest import reception_of, replay
@@ -51,29 +51,59 @@ def messy(rows):
     return pl.concat([rows, more]).sort("time", maintain_order=True)
 
 
-def imported(folder, rows):
+OWN = """
+currencies = { to = "EUR", rates = [{ currency = "USD", valid_from = "2000-01-01", worth = 0.9 }] }
+rescale = { column = "quantity", factor = 0.001, above = 900 }
+mixed_units = { action = "mend", least = 2 }
+outliers = { column = "amount", action = "clip", by = "item_id", bound = 0.5, least = 4 }
+
+[fill]
+amount = { how = "last", by = "user_id" }
+unit_price = { how = "median", every_days = 3 }
+"""
+"""Rules of a shop's own: what looks at a row, what learns from others, what fills gaps."""
+
+
+def dirtier(rows):
+    """The same with dollars, cents, thousandths and gaps."""
+    rng = random.Random(2)
+    found = rows.to_dicts()
+    for row in found:
+        if row["kind"] == "purchase":
+            row["currency"] = rng.choice([None, None, "USD", "CHF"])
+            for name, factor in (("unit_price", rng.choice([1, 1, 1, 100])), ("quantity", rng.choice([1, 1, 1000]))):
+                row[name] = None if row[name] is None or rng.random() < 0.1 else row[name] * factor
+            row["amount"] = None if rng.random() < 0.1 else row["amount"]
+    return pl.DataFrame(found, schema={**rows.schema, "currency": pl.String})
+
+
+def imported(folder, rows, own=""):
     folder.mkdir()
     rows.write_csv(folder / "till.csv")
     ok("init", folder / "till.csv", "--shop", folder / "shop", "--currency", "EUR")
+    if own:
+        settings = folder / "shop" / "whenbuy.toml"
+        settings.write_text(settings.read_text().replace("[fill]\n", "").replace("[clean]\n", f"[clean]\n{own}"))
+        ok("init", "--shop", folder / "shop")
     return folder / "shop"
 
 
-def streamed(folder, first, later):
+def streamed(folder, first, later, own=""):
     """A shop that imported the first rows and was sent the later ones, each at the instant at which it happened."""
-    shop = imported(folder, first)
+    shop = imported(folder, first, own)
     cleaning, reception = rules_of(Shop(shop)), reception_of(Shop(shop))
     entrance = CleanEntrance(cleaning.entry, open_log(shop / "log"))
     journal = SqliteJournal(shop / "live" / "journal.sqlite", entrance=entrance)
     for row in later.iter_rows(named=True):
         at = round(row["time"].timestamp() * 1e6)
-        said = {name: cell for name, cell in row.items() if cell is not None} | {"time": row["time"].isoformat()}
+        said = row | {"time": row["time"].isoformat()}
         event = reception.row(said, "http", at)
         assert isinstance(event, Event), event
         journal.take([event])
     counts = journal.counts()
     assert counts.whole
     assert counts.accepted + counts.dead == len(later)
-    compact(journal, shop / "log", then=cleaning.finish)
+    bring(journal, Shop(shop), cleaning)
     journal.close()
     return shop
 
@@ -84,13 +114,13 @@ def held(shop):
     return rows.select(sorted(rows.columns)).sort("event_id")
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ways")
-    rows = messy(frame())
+@pytest.fixture(scope="module", params=["", OWN], ids=["rules of every shop", "rules of its own"])
+def two(request, tmp_path_factory):
+    folder, own = tmp_path_factory.mktemp("ways"), request.param
+    rows = dirtier(messy(frame())) if own else messy(frame())
     cut = rows["time"].max() - timedelta(days=10)
-    later = rows.filter(pl.col("time") >= cut)
-    return imported(folder / "one", rows), streamed(folder / "other", rows.filter(pl.col("time") < cut), later), len(later)
+    first, later = rows.filter(pl.col("time") < cut), rows.filter(pl.col("time") >= cut)
+    return imported(folder / "one", rows, own), streamed(folder / "other", first, later, own), len(later)
 
 
 def test_the_same_rows_make_the_same_log(two):

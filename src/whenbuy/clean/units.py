@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from whenbuy.core.clock import Clock
 from whenbuy.core.errors import SettingsError
 from whenbuy.core.log import Column
 
-_PRICES = ("amount", "unit_price")
+PRICES: Final = ("amount", "unit_price")
+"""The columns that are converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Currencies:
         return worth[np.searchsorted(starts, draft.log.time[rows], side="right")]
 
     def _converted(self, draft: Draft, rows: Ints, rate: Floats) -> dict[str, Column]:
-        values = {name: Column(_times(draft.numbers(name, rows), rate)) for name in _PRICES if name in draft.log.columns}
+        values = {name: Column(_times(draft.numbers(name, rows), rate)) for name in PRICES if name in draft.log.columns}
         dictionary = draft.log.columns["currency"].dictionary
         if dictionary is None:
             raise SettingsError("The column 'currency' holds numbers.", "It needs names.", "Map it again.")
@@ -231,10 +233,15 @@ class ShiftClock:
         """The name under which reports speak of it."""
         return "shift_clock"
 
+    @property
+    def microseconds(self) -> int:
+        """What is added to the time."""
+        return round(self.hours * DAY / 24)
+
     def find(self, draft: Draft) -> Finding:
         """Return the rows of that clock."""
         rows = np.flatnonzero(draft.alive & _from(draft, self.source))
-        time = draft.log.time[rows] + round(self.hours * DAY / 24)
+        time = draft.log.time[rows] + self.microseconds
         values = {"time": Column(time), "known_at": Column(np.maximum(draft.log.known_at[rows], time))}
         return Finding((Touch(rows, f"the clock of {self.source[1]} is {-self.hours:+g} hours off", values),) if len(rows) else ())
 

@@ -43,6 +43,12 @@ def free_kernel(function: F) -> F:
     return _compiled(function, nogil=True)
 
 
+def part(function: F) -> F:
+    """Return the function, to be compiled into each kernel that calls it."""
+    function.__qualname__ += f"_{_contents(Path(function.__code__.co_filename).parent):08x}_part"
+    return cast("F", numba.njit(cache=True, inline="always")(function))
+
+
 def _compiled(function: F, *, nogil: bool = False) -> F:
     function.__qualname__ += f"-{_contents(Path(function.__code__.co_filename).parent):08x}{'-free' * nogil}"
     return cast("F", numba.njit(cache=True, nogil=nogil)(function))

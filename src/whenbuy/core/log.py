@@ -53,10 +53,11 @@ class Dictionary:
 
     def codes(self, names: pl.Series | Iterable[str]) -> Codes:
         """Return the code of each name (n), -1 where it is not known."""
-        wanted = (names if isinstance(names, pl.Series) else pl.Series(list(names), dtype=pl.String)).cast(pl.String).alias("id")
-        if len(wanted) <= _FEW:
-            places = [self.ids.index_of(name) for name in wanted.to_list()]
+        few = names.cast(pl.String).to_list() if isinstance(names, pl.Series) and len(names) <= _FEW else names
+        if isinstance(few, (list, tuple)) and len(few) <= _FEW:
+            places = [self.ids.index_of(name) for name in few]
             return np.array([-1 if place is None else place for place in places], np.int32)
+        wanted = (names if isinstance(names, pl.Series) else pl.Series(list(names), dtype=pl.String)).cast(pl.String).alias("id")
         table = self.ids.alias("id").to_frame().with_row_index("code")
         found = wanted.to_frame().join(table, on="id", how="left", maintain_order="left", nulls_equal=False)["code"]
         return found.cast(pl.Int32).fill_null(-1).to_numpy().astype(np.int32, copy=False)

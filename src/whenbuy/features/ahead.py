@@ -11,22 +11,21 @@ from typing import Final, cast
 import numpy as np
 
 from whenbuy.core.arrays import DAY, MISSING, Floats, Ints, Singles
-from whenbuy.core.kernel import kernel
+from whenbuy.core.kernel import kernel, part
 from whenbuy.features.exact import POWERS, ROOTS, halve
 from whenbuy.features.lanes import (
     BIG_SINCE,
     DECAYED,
-    MINUS,
     PLUS,
     REPEATS,
     SINCE,
     ZERO,
     Code,
     big_orders,
-    count_one,
     of_totals,
     read_out,
     unpack,
+    worth,
 )
 from whenbuy.features.local import part_of
 from whenbuy.features.program import Program
@@ -82,11 +81,9 @@ class Ahead:
     def of(cls, program: Program, at: int, step: int, count: int) -> Ahead:
         """Return the days from that of an instant to that of the last one."""
         clock, end = program.clock, at + count * step
-        begin = int(clock.midnight_before(np.array([at], np.int64))[0])
-        ends = [clock.next_midnight(at)]
-        while ends[-1] <= end:
-            ends.append(clock.next_midnight(ends[-1]))
-        starts = np.array([begin, *ends[:-1]], np.int64)
+        midnights = clock.midnights(clock.days(np.array([at], np.int64)) + np.arange((end - at) // DAY + 4))
+        ends = midnights[1 : np.searchsorted(midnights, end, side="right") + 1]
+        starts = midnights[: len(ends)]
         calendar = np.zeros((len(ends), len(program.names)), np.float32)
         program.fill_calendar(starts, calendar)
         days: Ints = np.array([ends, part_of("weekday", starts, clock)], np.int64)
@@ -95,7 +92,15 @@ class Ahead:
         layout = np.concatenate([sizes, days.ravel(), filled, program.turned, program.over.ravel(), first, listed]).astype(np.int64)
         lives = program.code.factors[program.code.reads[:, 0] == DECAYED, 0]
         left = np.exp2(-np.arange(count) * step / lives[:, None])
-        return cls(begin, ends[0], ends[-1], step, count, layout, np.concatenate([calendar.ravel(), left.ravel()]).astype(np.float64))
+        return cls(
+            int(starts[0]),
+            int(ends[0]),
+            int(ends[-1]),
+            step,
+            count,
+            layout,
+            np.concatenate([calendar.ravel(), left.ravel()]).astype(np.float64),
+        )
 
     def covers(self, at: int, step: int, count: int) -> bool:
         """Return whether the first of these days holds an instant, and one of them the last of a path from there."""
@@ -160,17 +165,20 @@ def read_ahead(
     return DONE
 
 
-@kernel
+@part
 def _leave(
     code: Code, user: User, events: Ints, tiles: Ints, at: int, step: int, layout: Ints, out: Singles, moved: Ints
 ) -> None:  # fmt: skip
     """Write what windows hold, while events and tiles leave them."""
-    lengths, units, lane_first, lanes, windows = code.windows, code.units, code.lane_first, code.lanes, len(code.windows)
+    lengths, windows, book = code.windows, len(code.windows), user.book
     first, listed = layout[: windows + 1], layout[windows + 1 :]
     totals, leave, tile_leave, turns = user.totals[0].copy(), user.leave.copy(), user.tile_leave.copy(), np.empty(windows, np.int64)
     seen = totals.copy()
     for window in range(windows):
-        turns[window] = _next(user.book, events, tiles, leave[window], tile_leave[window], at - lengths[window], step)
+        turns[window] = _next(book, events, tiles, leave[window], tile_leave[window], at - lengths[window], step)
+    if not windows or np.min(turns) >= out.shape[1]:
+        return
+    sums = _sums(code.units, code.lane_first, code.lanes, lengths, book, events, leave, at + (out.shape[1] - 1) * step)
     while True:
         turn = _NEVER
         for window in range(windows):
@@ -179,26 +187,46 @@ def _leave(
             return
         for window in range(windows):
             if turns[window] == turn:
-                begin = at - lengths[window]
-                leave[window], tile_leave[window] = _take_away(
-                    units,
-                    lane_first,
-                    lanes,
-                    user.book,
-                    events,
-                    tiles,
-                    leave[window],
-                    tile_leave[window],
-                    begin + turn * step,
-                    totals,
-                    window,
-                )
-                turns[window] = -_next(user.book, events, tiles, leave[window], tile_leave[window], begin, step)  # below 0: to be read
+                begin, i, j = at - lengths[window], leave[window], tile_leave[window]
+                leave[window], tile_leave[window] = _take_away(sums, book, events, tiles, i, j, begin + turn * step, totals, window)
+                turns[window] = -_next(book, events, tiles, leave[window], tile_leave[window], begin, step)  # below 0: to be read
         for window in range(windows):
             if turns[window] < 0:
                 turns[window] = -turns[window]
                 some = listed[first[window] : first[window + 1]]
                 _read_some(code.plain, code.scales, code.reads, code.factors, totals, seen, some, turn, out, moved)
+
+
+@kernel
+def _sums(
+    units: Ints, lane_first: Ints, lanes: Ints, lengths: Ints, book: Ints, events: Ints, leave: Ints, last: int
+) -> Ints:  # fmt: skip
+    """Return what the events before each one of the ring count in all, from the first that leaves its window until ``last`` on.
+
+    Differences of two rows say what leaves a window in between: most events leave several windows, and are counted once. Events that leave
+    none are passed over, and the sums begin anew behind them.
+    """
+    head, n, width, values, done = book[FIRST], book[EVENTS], units.shape[1], events[2:], -1
+    found = np.empty((n + 1, width), np.int64)
+    for window in range(len(lengths) - 1, -1, -1):
+        if leave[window] > done:
+            done = leave[window]
+            found[done] = 0
+        while done < n and events[0, head + done] < last - lengths[window]:
+            event, own = head + done, found[done + 1]
+            kind = events[1, event]
+            for lane in range(width):
+                own[lane] = found[done, lane] + units[kind, lane]
+            for line in range(lane_first[kind], lane_first[kind + 1]):
+                where = lanes[line, 3]
+                if where >= 0 and values[where, event] != lanes[line, 4]:
+                    continue
+                more, next_more = worth(lanes[line, 0], values[lanes[line, 2], event] if lanes[line, 2] >= 0 else 0)
+                own[lanes[line, 1]] += more
+                if next_more:
+                    own[lanes[line, 1] + 1] += next_more
+            done += 1
+    return found
 
 
 @kernel
@@ -212,13 +240,15 @@ def _next(book: Ints, events: Ints, tiles: Ints, i: int, j: int, begin: int, ste
 
 @kernel
 def _take_away(
-    units: Ints, lane_first: Ints, lanes: Ints, book: Ints, events: Ints, tiles: Ints, i: int, j: int, begin: int, totals: Ints, window: int
+    sums: Ints, book: Ints, events: Ints, tiles: Ints, i: int, j: int, begin: int, totals: Ints, window: int
 ) -> tuple[int, int]:  # fmt: skip
     """Take from the totals what leaves a window before it begins at an instant; return how many events and tiles have left it then."""
-    width, head, values = units.shape[1], book[FIRST], events[2:]
+    width, head, before = sums.shape[1], book[FIRST], i
     while i < book[EVENTS] and events[0, head + i] < begin:
-        count_one(units, lane_first, lanes, events[1, head + i], values, head + i, MINUS, totals, window, window + 1)
         i += 1
+    if i > before:
+        for lane in range(width):
+            totals[window * width + lane] -= sums[i, lane] - sums[before, lane]
     while j < book[TILES] and tiles[j, width] * DAY < begin:
         for lane in range(width):
             totals[window * width + lane] -= tiles[j, lane]
@@ -255,7 +285,7 @@ def _read_some(
             seen[plain[place, 1]] = totals[plain[place, 1]]
 
 
-@kernel
+@part
 def _fade(code: Code, user: User, at: int, step: int, left: Floats, out: Singles, moved: Ints) -> None:
     """Write what fades, and the days since what was."""
     reads, factors, state, count, decay = code.reads, code.factors, user.state, out.shape[1], 0

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 
 from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
-from whenbuy.core.kernel import kernel
+from whenbuy.core.kernel import kernel, part
 from whenbuy.features.exact import deviation, halve, square
 
 HEAVY: Final = 4096
@@ -99,7 +99,7 @@ def pack(code: Code) -> tuple[Ints, Floats]:
     return np.concatenate([np.array(sizes, np.int64), *(part.ravel() for part in integers)]), np.concatenate(reals)
 
 
-@kernel
+@part
 def unpack(integers: Ints, reals: Floats) -> Code:
     """Return the code that was packed."""
     end = np.cumsum(integers[1:11]) + 13
@@ -336,14 +336,14 @@ def of_state(way: int, value: int, at: int, factor: float) -> float:
     return float(at - value) / float(DAY) if way == SINCE else float(value) / factor  # VALUE
 
 
-@kernel
+@part
 def read_out(code: Code, totals: Ints, state: Ints, decays: Floats, at: Instants, place: Ints, begin: int, end: int, out: Singles) -> None:
     """Read the features of the keys begin … end out of the rows of totals, state and decays, each as of its instant, into their places."""
     read_plain(code, totals, ZERO, place, begin, end, out)
     read_rest(code, totals, state, decays, at, place, begin, end, out)
 
 
-@kernel
+@part
 def read_plain(code: Code, totals: Ints, row: int, place: Ints, begin: int, end: int, out: Singles) -> None:
     """Read the features that are one total over a scale out of the rows of totals from ``row`` on."""
     plain, scales = code.plain, code.scales

@@ -15,7 +15,7 @@ from whenbuy.core.examples import Table
 from whenbuy.features import ring
 from whenbuy.features.ahead import Ahead, read_ahead
 from whenbuy.features.lanes import pack
-from whenbuy.features.local import part_of, part_of_one, steady
+from whenbuy.features.local import offsets_at, on_the_wall, part_of, steady
 from whenbuy.features.program import Program
 
 _CHUNK: Final = 1 << 17
@@ -149,12 +149,16 @@ class Live:
             When an event of this user that became known later was entered before.
         """
         self._admit(user + 1)
-        time = np.minimum(time, known_at)
-        parts = [part_of(part, time, self.program.clock) for part in self.program.parts]
-        values = np.ascontiguousarray(np.vstack([values, *parts]), np.int64)
+        time, n = np.minimum(time, known_at), len(values)
+        told = np.empty((self._width, len(time)), np.int64)
+        told[:n] = values
+        if self.program.parts:
+            local = time + offsets_at(time, self.program.clock)
+            for row, part in enumerate(self.program.parts, n):
+                told[row] = on_the_wall(part, local)
         who, at, done = np.full(len(time), user), 0, ring.FULL
         while done == ring.FULL:
-            at, done = ring.feed(self._integers, self._reals, self._users, self._memory, who, known_at, time, kind, values, at)
+            at, done = ring.feed(self._integers, self._reals, self._users, self._memory, who, known_at, time, kind, told, at)
             if done == ring.FULL:
                 self._grow()
         if done == ring.BACKWARD:
@@ -260,7 +264,7 @@ class Live:
         if not self._steady[0] <= time < self._steady[1]:
             self._steady = steady(time, self.program.clock)
         local = time + self._steady[2]
-        return [part_of_one(part, local) for part in self.program.parts]
+        return [on_the_wall(part, local) for part in self.program.parts]
 
     def _begin_day(self, at: int) -> None:
         """Keep what the calendar says, which changes at the shop's midnight."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
 DATE: Final = "date"
 """What else the shop's clock says of an event: its day, in days since 1970-01-01. No filter asks for it."""
 
+Wall = TypeVar("Wall", int, Ints)
+
 _LAST_DAY: Final = 47_482
 """Changes of a zone's offset are looked up once, from 1970 up to this day, the first of 2100."""
 
@@ -33,13 +35,11 @@ def refuse_unknown_part(column: str, name: str) -> None:
 
 def part_of(part: str, instants: Instants, clock: Clock) -> Ints:
     """Return in which weekday (0: Monday), part of the day (0: night) or ``DATE`` of the shop each instant lies (n)."""
-    local: Ints = instants + offsets_at(instants, clock)
-    found: Ints = local // DAY if part == DATE else (local // DAY + 3) % 7 if part == "weekday" else local % DAY // (DAY // 4)
-    return found
+    return on_the_wall(part, instants + offsets_at(instants, clock))
 
 
-def part_of_one(part: str, local: int) -> int:
-    """Return what `part_of` says of one instant, on the shop's wall clock."""
+def on_the_wall(part: str, local: Wall) -> Wall:
+    """Return what `part_of` says of one instant, or of several, on the shop's wall clock."""
     return local // DAY if part == DATE else (local // DAY + 3) % 7 if part == "weekday" else local % DAY // (DAY // 4)
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 
 from whenbuy.core.arrays import DAY, Floats, Instants, Ints, Singles
-from whenbuy.core.kernel import kernel
+from whenbuy.core.kernel import kernel, part
 from whenbuy.features.lanes import HEAVY, MINUS, PLUS, ZERO, Code, add, count_one, fold, read_out, unpack
 
 DONE, FULL, BACKWARD = range(3)
@@ -52,7 +52,7 @@ def user_width(code: Code) -> int:
     return BOOK + (windows + 1) * code.width + len(code.empty) + len(code.halflives) + 2 * windows
 
 
-@kernel
+@part
 def opened(code: Code, row: Ints) -> User:
     """Return the parts of a user's row."""
     windows = len(code.windows)
@@ -66,13 +66,13 @@ def opened(code: Code, row: Ints) -> User:
     )  # fmt: skip
 
 
-@kernel
+@part
 def events_of(memory: Ints, book: Ints, columns: int) -> Ints:
     """Return a user's block of events: time, kind and values by rows."""
     return memory[book[RING] : book[RING] + (2 + columns) * book[ROOM]].reshape((2 + columns, book[ROOM]))
 
 
-@kernel
+@part
 def tiles_of(memory: Ints, book: Ints, width: int) -> Ints:
     """Return a user's block of tiles: a row is the lanes of a day, and the day."""
     return memory[book[TILE] : book[TILE] + (1 + width) * book[TILE_ROOM]].reshape((book[TILE_ROOM], 1 + width))
@@ -139,7 +139,7 @@ def _make_room(code: Code, memory: Ints, book: Ints, columns: int) -> int:
     return DONE
 
 
-@kernel
+@part
 def _first_before(leave: Ints, place: int) -> int:
     """Return the shortest window that an item at this place of the ring (or of the tiles) has not left; all longer ones hold it too."""
     window = 0
@@ -148,7 +148,7 @@ def _first_before(leave: Ints, place: int) -> int:
     return window
 
 
-@kernel
+@part
 def _pop(code: Code, user: User, events: Ints) -> None:
     """Take the oldest event out of the ring, and out of the windows that still hold it."""
     book, windows = user.book, len(code.windows)
@@ -203,7 +203,7 @@ def _tile(code: Code, tiles: Ints, user: User, time: int, kind: Ints, values: In
     add(code, kind, values, book[:0], event, event + 1, PLUS, user.totals, ZERO, held, len(code.windows))
 
 
-@kernel
+@part
 def _remember(code: Code, memory: Ints, user: User, events: Ints, time: int, kind: Ints, values: Ints, event: int) -> None:
     """Put an event into the ring, in the order of time, and into all windows and what is of all time.
 
@@ -232,7 +232,7 @@ def _remember(code: Code, memory: Ints, user: User, events: Ints, time: int, kin
     count_one(code.units, code.lane_first, code.lanes, k, values, event, PLUS, user.totals[0], held, windows + PLUS)
 
 
-@kernel
+@part
 def _enter(code: Code, memory: Ints, user: User, known_at: int, time: Instants, kind: Ints, values: Ints, event: int) -> int:
     """Enter one event; return what became of it."""
     book = user.book
@@ -286,7 +286,7 @@ def feed(
     return len(who), DONE
 
 
-@kernel
+@part
 def moved_to(code: Code, user: User, events: Ints, at: int) -> None:
     """Move the ring's leave pointers to where they stand at an instant, forward or back."""
     head, n, values, units, lane_first, lanes = user.book[FIRST], user.book[EVENTS], events[2:], code.units, code.lane_first, code.lanes
@@ -304,7 +304,7 @@ def moved_to(code: Code, user: User, events: Ints, at: int) -> None:
             user.leave[window] = i
 
 
-@kernel
+@part
 def tiles_moved_to(code: Code, user: User, tiles: Ints, at: int) -> None:
     """Move the tiles' leave pointers to where they stand at an instant, forward or back."""
     width, n = code.width, user.book[TILES]
@@ -321,7 +321,7 @@ def tiles_moved_to(code: Code, user: User, tiles: Ints, at: int) -> None:
         user.tile_leave[window] = i
 
 
-@kernel
+@part
 def read(integers: Ints, reals: Floats, users: Ints, memory: Ints, who: int, columns: int, at: int, out: Singles) -> int:
     """Read one user out as of an instant after her last known event; return DONE or BACKWARD."""
     code = unpack(integers, reals)
@@ -347,7 +347,7 @@ def read_row(
     return done
 
 
-@kernel
+@part
 def _finish(row: Singles, turn: Ints, over: Ints, out: Singles) -> None:
     """Write a row with its weekdays turned, and what is one feature over another."""
     for column in range(len(out)):

@@ -19,18 +19,20 @@ class Known(dict[str, Any]):
     ----------
     read
         Reads a text; what it returns depends on nothing else.
+    most
+        How many texts are remembered.
     """
 
-    __slots__ = ("_read",)
+    __slots__ = ("_most", "_read")
 
-    def __init__(self, read: Callable[[Any], Any]) -> None:
+    def __init__(self, read: Callable[[Any], Any], most: int = _MOST) -> None:
         super().__init__()
-        self._read = read
+        self._read, self._most = read, most
 
     def __missing__(self, text: str) -> Any:
         found = self._read(text)
         if len(text) <= _LONGEST:
-            if len(self) >= _MOST:
+            if len(self) >= self._most:
                 self.clear()
             self[text] = found
         return found
@@ -48,15 +50,15 @@ class Plan:
         Reads it, and what its texts were read as.
     cells
         Of each other key its column, what reads it, and what its texts were read as (None where they seldom come again).
-    has_kind
-        Whether one of the keys says the kind.
+    named
+        The columns that the keys stand for: where such a key says nothing, nothing is put there.
     """
 
     time_key: str
     time: Callable[[Any], int | None]
     times: Known
     cells: tuple[tuple[str, str, Reader, Known | None], ...]
-    has_kind: bool
+    named: frozenset[str]
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Value]:
         """Return what a row says in columns."""

@@ -37,6 +37,7 @@ _SELDOM_AGAIN: Final = ("event_id", "text")
 """Columns whose texts seldom come again."""
 _DECODE: Final = msgspec.json.Decoder().decode
 _DECODE_ROWS: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_DECODE_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _AGAIN: Final = "Correct it and send the event again."
 
 
@@ -91,6 +92,26 @@ class Refused(msgspec.Struct, frozen=True):
     known_at: int
 
 
+class Shift(msgspec.Struct, frozen=True):
+    """A clock of which it is known by how much it is wrong.
+
+    Parameters
+    ----------
+    column, name
+        What tells its events: the name in a column.
+    microseconds
+        What is added to its times.
+    """
+
+    column: str
+    name: str
+    microseconds: int
+
+    def of(self, values: Mapping[str, Value]) -> int:
+        """Return what is added to the time of an event."""
+        return self.microseconds if values.get(self.column) == self.name else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Reception:
     """How a shop understands what it is sent.
@@ -126,6 +147,8 @@ class Reception:
         The longest event that is read, in bytes.
     most_events
         How many events `many` takes at a time.
+    shift
+        A clock that is wrong, where there is one.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -140,6 +163,7 @@ class Reception:
     cancelled: str | None = None
     most_bytes: int = 65_536
     most_events: int = 1_000
+    shift: Shift | None = None
     _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
     _kinds: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _met: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -215,11 +239,13 @@ class Reception:
 
     def _plain(self, raw: bytes, source: str, now: int) -> list[Event | Refused] | None:
         """Return the events of an array of which each is good and has an id, as most are; None where one may be otherwise."""
-        if len(raw) > self.most_bytes:
-            return None
         try:
+            if len(raw) > self.most_bytes and max(map(len, _DECODE_PARTS(raw)), default=0) > self.most_bytes:
+                return None
             rows = _DECODE_ROWS(raw)
-            return [self._event(row, source, now, None, None) for row in rows] if len(rows) <= self.most_events else None
+            if len(rows) > self.most_events:
+                return None
+            return [self._event(row, source, now, None, None) for row in rows]
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, BadCellError, _NoIdError):
             return None
 
@@ -250,6 +276,9 @@ class Reception:
         time = plan.times[said] if type(said) is str else plan.time(said)
         if time is None:
             raise _no_time(row)
+        values = plan.values(row)
+        if self.shift is not None:
+            time += self.shift.of(values)
         if time > now:
             if time > now + SKEW:
                 raise BadCellError(
@@ -257,7 +286,6 @@ class Reception:
                     "Nothing can have happened yet after now.", "Set the sender's clock, and name the zone of its times.",
                 )  # fmt: skip
             time = now
-        values = plan.values(row)
         user = values.pop("user_id", None)
         event_id = values.pop("event_id", None)
         if event_id is None:
@@ -266,14 +294,14 @@ class Reception:
             event_id = _fingerprint(place, bytes_of(row) if raw is None else raw)
         kind = self._kind(values.pop("kind", None), plan, values)
         if kind in BOUGHT:
-            kind = self._money(kind, values)
-        if self.currency is not None and "currency" not in values:
+            kind = self._money(kind, plan, values)
+        if self.currency is not None and "currency" not in plan.named:
             values["currency"] = self.currency
         return Event(source, event_id, user, kind, time, now, values)  # type: ignore[arg-type]
 
     def _kind(self, said: Value | None, plan: Plan, values: Mapping[str, Value]) -> str:
         if said is None:
-            if plan.has_kind:
+            if "kind" in plan.named:
                 raise BadCellError("kind is empty.", "Every event has a kind, such as view or purchase.")
             return str(kind_without_column(values, self.kinds).value)
         kind = self._kinds.get(said)  # type: ignore[arg-type]
@@ -292,9 +320,9 @@ class Reception:
             self._kinds[said] = kind
         return kind
 
-    def _money(self, kind: str, values: dict[str, Value]) -> str:
+    def _money(self, kind: str, plan: Plan, values: dict[str, Value]) -> str:
         """Work out the amount where it must be; return the kind, which is a refund where something is negative."""
-        if "amount" not in values and "unit_price" in values:
+        if "amount" not in plan.named and "unit_price" in values:
             values["amount"] = float(values["unit_price"]) * float(values.get("quantity", 1))
         negative = float(values.get("amount", 0)) < 0 or float(values.get("quantity", 0)) < 0
         if negative or (self.cancelled is not None and str(values.get("order_id", "")).startswith(self.cancelled)):
@@ -315,7 +343,7 @@ class Reception:
         readers = {key: (name, self._reader(key, name)) for key, name in meant.items() if name not in ("time", "known_at")}
         cells = tuple((key, name, read, None if name in _SELDOM_AGAIN else Known(read)) for key, (name, read) in readers.items())
         reader = partial(instant_of, time_key, self._zone, self.day_first)
-        plan = Plan(time_key, reader, Known(reader), cells, "kind" in meant.values())
+        plan = Plan(time_key, reader, Known(reader), cells, frozenset(meant.values()))
         if len(self._plans) < _PLANS:
             self._plans[keys] = plan
         return plan

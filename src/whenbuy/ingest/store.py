@@ -33,7 +33,7 @@ from whenbuy.ingest.group import group
 from whenbuy.ingest.lines import Lines
 from whenbuy.ingest.lock import told, writing
 
-__all__ = ["POINTER", "Appended", "append", "open_log", "write_log", "writing"]
+__all__ = ["POINTER", "Appended", "append", "open_log", "reached", "write_log", "writing"]
 
 POINTER: Final = "log.json"
 
@@ -48,10 +48,19 @@ _TYPES = {8: np.uint8, 32: np.int32, 64: np.int64}
 _BROKEN = (KeyError, TypeError, ValueError, IndexError, pa.ArrowException, PolarsError, WhenbuyError)
 
 
-def write_log(history: History, folder: Path | str) -> None:
+def write_log(history: History, folder: Path | str, reaches: int = 0) -> None:
     """Store a history in a folder, in place of the one that may be there.
 
     Whatever happens on the way, the folder holds the old log or the new one. The same history gives the same files, byte for byte.
+
+    Parameters
+    ----------
+    history
+        What is stored.
+    folder
+        Where.
+    reaches
+        The place in a journal up to which it holds what a journal told, where the log itself does not show it; see `reached`.
 
     Raises
     ------
@@ -62,7 +71,14 @@ def write_log(history: History, folder: Path | str) -> None:
     """
     folder = Path(folder)
     with writing(folder), told(folder):
-        _commit(history, folder)
+        _commit(history, folder, reaches)
+
+
+def reached(folder: Path | str) -> int:
+    """Return the place in a journal that the writer of a log named with it, 0 where it named none; raises as `open_log`."""
+    folder = Path(folder)
+    with told(folder):
+        return int(_pointer(folder).get("reaches", 0))
 
 
 def open_log(folder: Path | str, verify: bool = False) -> History:
@@ -152,14 +168,14 @@ def append(folder: Path | str, lines: Lines, end: int | None = None, then: Calla
 # ------------------------------------------------------------------------------------------------ writing
 
 
-def _commit(history: History, folder: Path) -> None:
+def _commit(history: History, folder: Path, reaches: int = 0) -> None:
     """Make a new generation and let it count."""
     with suppress(DamagedError):  # beside a damaged pointer nothing is removed before the new log stands
         _sweep(folder, _counting(folder))
     fresh = folder / f"log-{1 + max(map(_number, _generations(folder)), default=0):06}"
     try:
         fresh.mkdir()
-        about = _write(history, fresh)
+        about = _write(history, fresh) | ({"reaches": reaches} if reaches else {})
         _sync(fresh)
         _replace(folder / POINTER, json.dumps({"about": about, "sha256": _seal(about)}, indent=1, ensure_ascii=False, allow_nan=False))
     except BaseException:

@@ -8,18 +8,19 @@ from math import nan
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from whenbuy.core.arrays import Floats
 from whenbuy.core.blocks import Interactions
 from whenbuy.core.clock import Clock
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount, TimeToEvent
+from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
+from whenbuy.models.calendar import Calendar
 from whenbuy.models.rows.asked import Asked, Layout, Row
 from whenbuy.models.rows.compiled import compiled
-from whenbuy.models.rows.steps import finished
+from whenbuy.models.rows.steps import finished, freed
 from whenbuy.pipeline.learning.forecaster import Forecaster, Said, without_closed_days
 from whenbuy.serve.reading import Curve
 
@@ -43,6 +44,8 @@ class Answering:
         The further answers, in the order of their columns.
     compiled
         Whether every answer comes from compiled rows alone.
+    calendar
+        How offers make days differ; none where nothing was learned of offers.
     """
 
     model: Forecaster
@@ -51,9 +54,10 @@ class Answering:
     rows: Mapping[str, Row]
     further: tuple[Further, ...]
     compiled: bool
+    calendar: Calendar | None
 
     @classmethod
-    def of(cls, model: Forecaster, clock: Clock, asked: Examples, said: Said) -> Answering:
+    def of(cls, model: Forecaster, history: History, asked: Examples, said: Said) -> Answering:
         """Return the rows of a forecaster, by an example of what it is asked and of what it says."""
         told = next((block for block in asked.blocks.values() if isinstance(block, Interactions)), None)
         layout = Layout(asked.table.names, said.curves.grid_days, *((told.classes, told.names) if told is not None else ()))
@@ -63,12 +67,16 @@ class Answering:
             if name in said.answers and name != "classes":
                 several = isinstance(said.answers[name], Amount)
                 further.append((rows[name].amount if several else rows[name].chance, several))
-        return cls(model, clock, said.curves.grid_days, rows, tuple(further), all(row.compiled for row in rows.values()))
+        days, calendar = said.curves.grid_days, model.calendar(history.clock, history.offers)
+        return cls(model, history.clock, days, rows, tuple(further), all(row.compiled for row in rows.values()), calendar)
 
-    def curve(self, asked: Asked, read_at: int, attributes: Callable[[], pl.DataFrame], *, everything: bool = True) -> Curve:
-        """Return what the models say of a customer whose past was read at an instant; not ``everything``, then only when she buys."""
+    def curve(self, asked: Asked, read_at: int, times: Callable[[], float], *, everything: bool = True) -> Curve:
+        """Return what the models say of a customer whose past was read at an instant; not ``everything``, then only when she buys.
+
+        ``times`` says how many times as often as everybody she orders, where nothing but her attributes is known.
+        """
         rows = self.rows
-        fallen, count, prior = self._when(asked, read_at, attributes, rows.get("orders") if everything else None, everything)
+        fallen, count, prior = self._when(asked, read_at, times, rows.get("orders") if everything else None, everything)
         if not everything:
             return Curve(read_at, fallen, count)
         amount = rows["amount"].amount(asked) if "amount" in rows else (nan, nan)
@@ -81,38 +89,37 @@ class Answering:
         return Curve(read_at, fallen, count, amount, told, chance, given if prior is False else None)
 
     def _when(
-        self, asked: Asked, read_at: int, attributes: Callable[[], pl.DataFrame], orders: Row | None, everything: bool
+        self, asked: Asked, read_at: int, times: Callable[[], float], orders: Row | None, everything: bool
     ) -> tuple[Floats, Floats, bool | None]:
         """Return log-survival and expected orders at 0 and on the days of the grid, and whether only a prior speaks."""
         purchase, counted = self.rows["purchase"], everything and orders is None
         prior: bool | None
+        more = 1.0
         if purchase.whole is None:
             survival, count, prior = purchase.curve(asked, counted)
+            more = times() if prior else more
         else:
             told, prior = purchase.whole(asked, counted)
-            if orders is None and not self.model.closed and not (prior and self._differing):
+            more = times() if prior else more
+            if orders is None and not self.model.closed and self.calendar is None and more == 1.0:
                 return told[0], told[1], prior
             survival, count = told[2, :-1], told[1, 1:]
         if orders is not None:
             count = orders.curve(asked, True)[1]
-        if self.model.closed or (prior and self._differing):
-            survival, count = self._moved(survival, count, prior, read_at, attributes)
+        if more != 1.0:  # as `AttributePrior.apply`
+            survival, count = survival**more, count * more
+        if self.calendar is not None:
+            survival, count = survival.copy(), count.copy()
+            freed(survival, count)
+            survival, count = self.calendar.one(survival, count, read_at, self.days)
+        if self.model.closed:
+            survival, count = self._shut(survival, count, prior, read_at)
         return *finished(survival, count), prior
 
-    @property
-    def _differing(self) -> bool:
-        """Whether attributes say how newcomers differ."""
-        return self.model.newcomers is not None and bool(self.model.newcomers.factors)
-
-    def _moved(
-        self, survival: Floats, count: Floats, prior: bool | None, read_at: int, attributes: Callable[[], pl.DataFrame]
-    ) -> tuple[Floats, Floats]:
-        """Return a curve as attributes of a newcomer and the shop's closed days change it."""
+    def _shut(self, survival: Floats, count: Floats, prior: bool | None, read_at: int) -> tuple[Floats, Floats]:
+        """Return a curve as the shop's closed days change it."""
         keys = Keys("user", np.zeros(1, np.int32), np.array([read_at]), Dictionary.of([""]))
         marked = None if prior is None else np.array([prior])
         curves = TimeToEvent.of(keys, self.days, survival[None], count[None], "", prior=marked)
-        if self.model.newcomers is not None and self.model.newcomers.factors:
-            curves = self.model.newcomers.apply(curves, attributes())
-        if self.model.closed:
-            curves = without_closed_days(curves, self.model.closed, self.clock)
+        curves = without_closed_days(curves, self.model.closed, self.clock)
         return curves.survival[0], curves.mean_count[0]

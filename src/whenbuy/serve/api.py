@@ -64,10 +64,10 @@ def application(
         When a route does not say who may ask it.
     """
     metrics, hot = Metrics(), Hot(engine, limits)
-    described: dict[tuple[type, type], bytes] = {}
+    described: dict[tuple[type, type, type], bytes] = {}
 
     def description() -> bytes:
-        answers = engine.live.answer, engine.live.when
+        answers = engine.live.answer, engine.live.when, engine.live.whole
         if answers not in described:  # another model answers with other horizons
             described.clear()
             described[answers] = document(table, limits, *answers)

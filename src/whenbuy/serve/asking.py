@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Instants, Ints, Singles
+from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
 from whenbuy.core.blocks import Interactions
-from whenbuy.core.examples import Examples
+from whenbuy.core.examples import Examples, Table
 from whenbuy.core.history import History
+from whenbuy.core.keys import Keys
+from whenbuy.core.log import Dictionary
 from whenbuy.core.profile import Profile
 from whenbuy.features.live import Live
+from whenbuy.models.attribute_prior import AttributePrior
 
 
 class Asking:
@@ -75,12 +80,43 @@ class Asking:
         return self._whole
 
 
-class People:
-    """The attributes of customers, found by name."""
+def examples_of(live: Live, users: Sequence[str], places: Ints, read_at: Instants, blocks: Mapping[str, Any]) -> Examples:
+    """Return some customers, read as of an instant each, as models are asked about them.
 
-    def __init__(self, profile: Profile | None) -> None:
-        self._profile = profile
+    Parameters
+    ----------
+    live, places
+        The windows of everybody, and where theirs are.
+    users, read_at
+        Their names, and the instants.
+    blocks
+        What is told of them beside their features.
+    """
+
+    def silence(days: Floats, rows: Ints) -> Table:
+        later = read_at[rows] + np.round(np.multiply(days, DAY)).astype(np.int64)
+        return live.table(places[rows], later, read_at[rows])
+
+    codes: Any = np.arange(len(users), dtype=np.int32)
+    keys = Keys("user", codes, read_at, Dictionary.of(users))
+    return Examples(keys, live.table(places, read_at, read_at), {}, silence, blocks=blocks)
+
+
+class People:
+    """The attributes of customers, found by name.
+
+    Parameters
+    ----------
+    profile
+        What is known of customers beside their events; None where nothing is.
+    newcomers
+        How people of whom only attributes are known differ from everybody; None where they do not.
+    """
+
+    def __init__(self, profile: Profile | None, newcomers: AttributePrior | None = None) -> None:
+        self._profile, self._newcomers = profile, newcomers
         self._rows: dict[str, list[int]] | None = None
+        self._times: dict[str, list[tuple[int, float]]] | None = None
 
     def attributes(self, users: Sequence[str], bought: Sequence[bool], at: Instants) -> pl.DataFrame:
         """Return the attributes that were true before an instant each (n rows); none of those who bought, of whom they say nothing more."""
@@ -93,6 +129,37 @@ class People:
         rows = [row for name in dict.fromkeys(users) for row in self._rows.get(name, ())]
         some = Profile(self._profile.entity, self._profile.table[sorted(rows)], self._profile.timeless)
         return some.as_of(pl.Series(list(users), dtype=pl.String), at)
+
+    def times(self, user: str, bought: bool, at: int) -> float:
+        """Return how many times as often as everybody a newcomer orders, by the attributes that were true before an instant.
+
+        That is ``AttributePrior.factor`` of `attributes` for one customer: the factors of all rows are read once.
+        """
+        if self._profile is None or self._newcomers is None or bought:
+            return 1.0
+        if self._times is None:
+            self._times = self._factors(self._profile, self._newcomers)
+        times = 1.0
+        for since, factor in self._times.get(user, ()):
+            if since >= at:
+                break
+            times = factor
+        return times
+
+    @staticmethod
+    def _factors(profile: Profile, newcomers: AttributePrior) -> dict[str, list[tuple[int, float]]]:
+        """Return since when each factor of each customer holds, in the order of time."""
+        table, found = profile.table, dict[str, list[tuple[int, float]]]()
+        if profile.timeless:
+            table = table.unique("id", keep="last", maintain_order=True)
+            since = [MISSING] * len(table)
+        else:
+            table = table.filter(pl.col("valid_from").is_not_null()).sort("valid_from", maintain_order=True)
+            since = table["valid_from"].cast(pl.Datetime("us")).cast(pl.Int64).to_list()
+        factors = newcomers.factor(table.select(profile.attributes)).tolist()
+        for name, begin, factor in zip(table["id"].cast(pl.String).to_list(), since, factors, strict=True):
+            found.setdefault(name, []).append((begin, factor))
+        return found
 
 
 def codes_of(history: History) -> Mapping[str, int]:

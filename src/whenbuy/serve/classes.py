@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -115,3 +115,9 @@ class ClassReader:
         for i, entry in enumerate(entries, n):
             time[i], counts[i], head[i], held[i], paid[i] = entry
         return time, counts, head, held, paid
+
+
+def readers_of(blocks: Mapping[str, object], log: EventLog) -> Mapping[str, ClassReader]:
+    """Return the readers of a model's block, where it has one and that is one of classes."""
+    found = {name: ClassReader.of(spec, log) for name, spec in blocks.items()}
+    return {name: reader for name, reader in found.items() if reader is not None} if len(found) == 1 else {}

@@ -19,7 +19,8 @@ import msgspec
 from whenbuy.core import errors
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.pipeline.keeping.shop import Shop
-from whenbuy.serve.compaction import Compacted, compact
+from whenbuy.serve.bringing import bring
+from whenbuy.serve.compaction import Compacted
 from whenbuy.serve.entrance import rules_of
 from whenbuy.serve.store import journal_of
 
@@ -47,7 +48,7 @@ async def compact_apart(folder: Path, environ: Mapping[str, str]) -> Compacted:
     Raises
     ------
     NotFoundError, DamagedError, BusyError, AccessError, DependencyError
-        As from `compact`.
+        As from `bring`.
     WhenbuyError
         When the process was killed.
     """
@@ -87,7 +88,7 @@ def main(folder: str, environ: Mapping[str, str]) -> int:
     try:
         journal = journal_of(shop, 0.0, environ)  # it takes nothing: how long events may be on their way is not asked
         try:
-            said = compact(journal, shop / "log", then=rules_of(Shop(shop)).finish)
+            said = bring(journal, Shop(shop), rules_of(Shop(shop)))
         finally:
             journal.close()
     except WhenbuyError as error:

@@ -55,6 +55,7 @@ def compact(
     part: int = _PART,
     say: Callable[[str], None] | None = None,
     then: Callable[[History], History] = lambda it: it,
+    seen: Callable[[Event], Event] = lambda it: it,
 ) -> Compacted:
     """Bring everything in the journal into the stored log.
 
@@ -70,6 +71,8 @@ def compact(
         Told after each step how far it came.
     then
         What is done with the whole log before it is stored; it takes no event out.
+    seen
+        What an event is for this log.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def compact(
     history = open_log(folder)
     seq, added, emptied = held(journal, history.log), 0, Counter[str]()
     while events := list(_range(journal, seq, part)):
-        lines, lost = lines_of([event for _, event in events], history.log)
+        lines, lost = lines_of([seen(event) for _, event in events], history.log)
         done = append(folder, lines, max(history.end, events[-1][1].known_at + 1), then)
         history, seq, added = done.history, events[-1][0], added + done.added
         emptied.update(lost)

@@ -85,12 +85,15 @@ class Engine:
         Instant of the last event that it knows; None where it knows none.
     now
         Says what time it is, as an instant.
+    see
+        What an event is for the live state.
     """
 
     def __init__(
-        self, journal: Journal, reception: Reception, model: str, live: Live, known_at: int | None, now: Callable[[], int]
-    ) -> None:
-        self.journal, self.reception, self.model, self.now = journal, reception, model, now
+        self, journal: Journal, reception: Reception, model: str, live: Live, known_at: int | None, now: Callable[[], int],
+        see: Callable[[Event], Event] = lambda it: it,
+    ) -> None:  # fmt: skip
+        self.journal, self.reception, self.model, self.now, self._see = journal, reception, model, now, see
         self.behind = 0
         self._live, self._known_at = live, known_at
         self._shared = live if isinstance(live, Shared) else None
@@ -263,7 +266,7 @@ class Engine:
 
     def _step(self, seq: int, event: Event) -> None:
         try:
-            self._live.apply(seq, event)
+            self._live.apply(seq, self._see(event))
         except Exception as error:
             self.note("state", f"The event at {seq} could not be applied ({type(error).__name__}); a restart builds the state anew.")
         self._known_at = event.known_at if self._known_at is None else max(self._known_at, event.known_at)
@@ -316,27 +319,31 @@ class Engine:
         while live.seq < self._live.seq:
             page = await asyncio.to_thread(lambda: list(self.journal.events(live.seq, _PAGE)))
             for seq, event in page:
-                live.apply(seq, event)
+                live.apply(seq, self._see(event))
         self._live, self.model = live, model
         self._shared = live if isinstance(live, Shared) else None
         if known_at is not None:
             self._known_at = known_at if self._known_at is None else max(known_at, self._known_at)
         await self.catch_up()
 
-    async def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
+    async def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None, *, anew: bool = False) -> None:
         """Let the state stand on a log that holds the journal up to a place: what the log holds needs no memory; see `LiveState.rebase`."""
         if codes is None:
             codes = await asyncio.to_thread(codes_of, history)
         if seq > self._live.seq:
             await self.catch_up()
         if self._live.base < seq <= self._live.seq:
-            self._live.rebase(history, seq, codes)
+            self._live.rebase(history, seq, codes, anew=anew)
 
     # ------------------------------------------------------------------------------------------- forecasts out
 
     def forecasts(self, users: Sequence[str], at: int, everything: bool = True) -> Sequence[Any]:
         """Return the forecasts of these users as of an instant; not ``everything``, then only when they buy."""
         return self._live.forecasts(users, at, everything=everything)
+
+    def further(self, said: Sequence[Any]) -> Sequence[Any]:
+        """Return forecasts that were just made with what else the model answers in batches; it takes milliseconds each."""
+        return self._live.further(said)
 
     def earliest(self) -> int:
         """Return the earliest instant of which the state can speak: just after the last event."""

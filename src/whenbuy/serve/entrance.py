@@ -5,19 +5,17 @@ rule at all is asked first, in a microsecond or two; only those, with the earlie
 themselves find in it what they would find in the whole. What they take out is set aside with the reason.
 
 Rules that mark or connect and take nothing out wait for compaction, where the whole log is at hand: which purchase a refund gives back, and
-who is a machine.
+who is a machine. So do the rules of a shop's own, which may learn from all that was known before; see ``bringing`` and ``lens``.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-import msgspec
 import numpy as np
 import polars as pl
 
@@ -25,14 +23,13 @@ from whenbuy.clean import Bots, DoubleClicks, Duplicates, Impossible, Refunds, R
 from whenbuy.clean.draft import MONEY, Draft
 from whenbuy.clean.people import USUAL_TEST, fitting
 from whenbuy.core.history import History
-from whenbuy.core.log import SCALES
-from whenbuy.ingest.group import arrange, group
+from whenbuy.ingest.known import Known, Value
 from whenbuy.ingest.reception import Event, Refused
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.keeping.shop import Shop
-from whenbuy.pipeline.verbs.intake import rules
+from whenbuy.pipeline.verbs.intake import own_rules, rules
 from whenbuy.serve.asking import codes_of
-from whenbuy.serve.compaction import lines_of
+from whenbuy.serve.small_log import scales_of, small_log
 
 AT_ENTRY: Final = (DoubleClicks, Impossible, TestOrders)
 """Rules that take events out; they judge each when it arrives."""
@@ -42,7 +39,7 @@ _MOST_REMEMBERED: Final = 100_000
 _BOUGHT: Final = ("purchase", "refund")
 _Place = tuple[str, str, str]
 """A user, a kind and an item: what a double click has in common with the click before."""
-_Click = tuple[int, int, int, str | None]
+_Click = tuple[int, int, int, Value | None]
 """The place of an event in the journal, when it happened and was known, and its order."""
 MOST_HELD: Final = 200_000
 """So many clicks that the log does not hold yet are remembered; of more, the older half is forgotten."""
@@ -58,24 +55,26 @@ class Sorted:
         Those that judge each event when it arrives.
     compaction
         Those that look at the whole log when it is written.
-    imports
-        The names of those that only an import meets.
+    own
+        Those beyond, which the shop set itself: with them the log is cleaned anew, as a whole, from what came.
+    whole
+        What cleans the log as it came: all but those against duplicates, of which nothing is kept at all.
     """
 
     entry: tuple[Rule, ...]
     compaction: tuple[Rule, ...]
-    imports: tuple[str, ...]
+    own: tuple[Rule, ...]
+    whole: tuple[Rule, ...]
 
     @classmethod
     def of(cls, found: Sequence[Rule]) -> Sorted:
         """Return rules in their order, by where they are met."""
         entry = tuple(rule for rule in found if isinstance(rule, AT_ENTRY))
         later = tuple(rule for rule in found if isinstance(rule, AT_COMPACTION))
-        left = tuple(rule.name for rule in found if not isinstance(rule, (*AT_ENTRY, *AT_COMPACTION, Duplicates)))
-        return cls(entry, later, left)
+        return cls(entry, later, own_rules(found), tuple(rule for rule in found if not isinstance(rule, Duplicates)))
 
     def finish(self, history: History) -> History:
-        """Return a history after the rules that look at the whole log."""
+        """Return a history, cleaned when its events came, after the rules that look at the whole log."""
         return clean(history, self.compaction).history if self.compaction else history
 
 
@@ -105,6 +104,7 @@ class CleanEntrance:
         self._clicks = next((rule for rule in checks if isinstance(rule, DoubleClicks)), None)
         self._clicked = frozenset(self._clicks.kinds if self._clicks else ())
         self._tests = next((rule for rule in checks if isinstance(rule, TestOrders)), None)
+        self._without_tests = tuple(rule for rule in checks if not isinstance(rule, TestOrders))
         self._impossible = next((rule for rule in checks if isinstance(rule, Impossible)), None)
         self._reach = 0 if self._clicks is None else round(self._clicks.seconds * 1_000_000)
         self._looks = [(column, _looks_like(pattern)) for column, pattern in (self._tests.patterns if self._tests else {}).items()]
@@ -119,7 +119,7 @@ class CleanEntrance:
         self._history, self._codes = history, codes
         self._latest = int(log.time.max()) if len(log) else -(2**62)
         self._earliest = history.clock.instant(self._impossible.earliest) if self._impossible else -(2**62)
-        self._scales = {name: log.columns[name].scale if name in log.columns else SCALES[name] for name in MONEY}
+        self._scales = scales_of(log)
 
     def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
         """Stand on a log that holds the journal up to a place; see `LiveState.rebase`."""
@@ -137,21 +137,20 @@ class CleanEntrance:
     def learn(self, events: Iterable[tuple[int, Event]]) -> None:
         """Learn of events that are kept; see `journal.Entrance`."""
         with self._lock:
+            tail, clicked = self._tail, self._clicked
             for seq, event in events:
                 if seq <= self.seq:
                     continue
                 self.seq = seq
-                if (place := self._place(event)) is not None:
-                    order = event.values.get("order_id")
-                    self._tail.setdefault(place, []).append((seq, event.time, event.known_at, None if order is None else str(order)))
+                if event.kind in clicked and (place := _place(event)) is not None:
+                    click = seq, event.time, event.known_at, event.values.get("order_id")
+                    if (clicks := tail.get(place)) is None:
+                        tail[place] = [click]
+                    else:
+                        clicks.append(click)
                     self._held += 1
             if self._held > MOST_HELD:
                 self._let_go(sorted(click[0] for clicks in self._tail.values() for click in clicks)[self._held // 2])
-
-    def _place(self, event: Event) -> _Place | None:
-        """Return where the like of an event would be found; None where there is no double of it."""
-        item = event.values.get("item_id") if event.kind in self._clicked and event.user is not None else None
-        return None if item is None else (event.user, event.kind, str(item))  # type: ignore[return-value]
 
     # ---------------------------------------------------------------------------------------- who may be meant
 
@@ -160,20 +159,22 @@ class CleanEntrance:
         with self._lock:
             found: set[int] = set()
             met: dict[_Place, list[int]] = {}
+            clicked, tail, reach, beyond = self._clicked, self._tail, self._reach, self._latest + self._reach
             for number, event in enumerate(batch):
-                if isinstance(event, Refused):
+                if type(event) is not Event:
                     continue
-                if (self._looks and self._is_test(event)) or (self._impossible is not None and self._is_odd(event)):
+                if self._is_test(event) or (self._impossible is not None and self._is_odd(event)):
                     found.add(number)
-                if (place := self._place(event)) is None:
+                if event.kind not in clicked or (place := _place(event)) is None:
                     continue
+                time = event.time
                 if (times := met.get(place)) is None:
-                    met[place] = [event.time]
+                    met[place] = [time]
                 else:
-                    if any(abs(event.time - time) <= self._reach for time in times):
+                    if any(abs(time - other) <= reach for other in times):
                         found.add(number)
-                    times.append(event.time)
-                if number not in found and (place in self._tail or event.time <= self._latest + self._reach) and self._near(place, event):
+                    times.append(time)
+                if (place in tail or time <= beyond) and number not in found and self._near(place, event):
                     found.add(number)
             return frozenset(found)
 
@@ -183,13 +184,13 @@ class CleanEntrance:
             return True
         if event.kind not in _BOUGHT:
             return False
-        return any(float(event.values[name]) * scale < 1 for name, scale in self._scales.items() if name in event.values)
+        return any(float(event.values[name]) * self._scales[name] < 1 for name in MONEY if name in event.values)
 
     def _is_test(self, event: Event) -> bool:
         """Return whether a name of an event looks like a test."""
         for column, looks in self._looks:
             name = event.user if column == "user_id" else event.values.get(column)
-            if isinstance(name, str) and looks(name):
+            if type(name) is str and looks[name]:
                 return True
         return False
 
@@ -232,46 +233,52 @@ class CleanEntrance:
         """Return why some events are taken out, by place; see `journal.Entrance`."""
         with self._lock:
             events, asked = self._gathered(fresh, places)
-            lines, _ = lines_of(events, self._history.log)
-            order, _ = arrange(lines.user, len(lines.users), lines.known_at)
-            log = group(lines, max(event.known_at for event in events) + 1)
+            log, order = small_log(events, self._read, self._scales)
             draft = Draft(log, np.ones(len(log), bool), np.arange(len(log)), self._history.clock, None)
             said: dict[int, str] = {}
-            for rule in self._rules:
+            for rule in self._rules if any(map(self._is_test, events)) else self._without_tests:
                 for touch in rule.find(draft).touches:
                     if not touch.values:
                         said.update((int(order[row]), touch.reason) for row in touch.rows)
                     draft = draft.with_touch(touch)
             return {asked[one]: f"{why[:1].upper()}{why[1:]}. {_TAKEN_OUT}" for one, why in said.items() if one in asked}
 
-    def _narrow(self, event: Event) -> Event:
-        """Return an event with what the rules read of it: each column of a small log costs as much as many rows."""
-        return msgspec.structs.replace(event, values={name: value for name, value in event.values.items() if name in self._read})
-
     def _gathered(self, fresh: Sequence[Event], places: Collection[int]) -> tuple[list[Event], dict[int, int]]:
         """Return the events that are judged, behind those that lie near them, and the place in the batch of each by its number."""
         near: dict[tuple[str, str], Event] = {}
         wanted, like = set(places), set()
         for number in places:
-            if (place := self._place(fresh[number])) is not None:
+            if (place := self._clicked_at(fresh[number])) is not None:
                 like.add(place)
                 near.update({(event.source, event.event_id): event for event in self._near(place, fresh[number])})
-        wanted.update(number for number, event in enumerate(fresh) if like and self._place(event) in like)
+        wanted.update(number for number, event in enumerate(fresh) if like and self._clicked_at(event) in like)
         before = sorted(near.values(), key=lambda event: event.known_at)
         places_by_number = {len(before) + i: number for i, number in enumerate(sorted(wanted))}
-        return [*before, *(self._narrow(fresh[number]) for number in sorted(wanted))], places_by_number
+        return [*before, *(fresh[number] for number in sorted(wanted))], places_by_number
+
+    def _clicked_at(self, event: Event) -> _Place | None:
+        """Return where the like of an event would be found; None where there is no double of it."""
+        return _place(event) if event.kind in self._clicked else None
 
 
-def _event(place: _Place, event_id: str, time: int, known_at: int, order: str | None) -> Event:
+def _place(event: Event) -> _Place | None:
+    """Return user, kind and item of an event; None where one of them is not known."""
+    item = event.values.get("item_id")
+    if item is None or event.user is None:
+        return None
+    return event.user, event.kind, item if type(item) is str else str(item)
+
+
+def _event(place: _Place, event_id: str, time: int, known_at: int, order: Value | None) -> Event:
     """Return an event that is kept, as far as a double of it is told by it."""
     user, kind, item = place
     return Event("", event_id, user, kind, time, known_at, {"item_id": item} | ({} if order is None else {"order_id": order}))
 
 
-def _looks_like(pattern: str) -> Callable[[str], object]:
+def _looks_like(pattern: str) -> Known:
     """Return what says whether a name fits a pattern: of the usual one no name is overlooked; of others the rule itself is asked."""
     usual = re.compile(pattern).match if pattern == USUAL_TEST else None  # it begins with ^
-    return lru_cache(_MOST_REMEMBERED)(lambda name: bool(usual(name) if usual else fitting(pl.Series([name]), pattern)[0]))
+    return Known(lambda name: bool(usual(name) if usual else fitting(pl.Series([name]), pattern)[0]), _MOST_REMEMBERED)
 
 
 _TAKEN_OUT: Final = "Such events are taken out of an import too. Leave it, or change [clean] in whenbuy.toml and replay it."

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from whenbuy.core.arrays import Codes, Ints
-from whenbuy.core.history import History
+from whenbuy.core.arrays import Codes, Instants, Ints
+from whenbuy.core.history import History, Past
+from whenbuy.core.keys import Keys
 from whenbuy.core.log import ORDERS, Column, Dictionary, EventLog, order_by_time
 from whenbuy.ingest.group import group
 from whenbuy.ingest.lines import Lines
@@ -37,6 +38,24 @@ def excerpt(history: History, users: Sequence[tuple[str, int]], tail: Mapping[st
         later, _ = lines_of(events, log)
         log = group(Lines.of(log).followed_by(later), history.end)
     return History(log, history.clock, history.users, history.items, history.offers, history.lateness_days)
+
+
+def past_of(
+    history: History, codes: Mapping[str, int], tail: Mapping[str, Sequence[Event]], users: Sequence[str], at: Instants
+) -> Past:  # fmt: skip
+    """Return the past of users before an instant each (n), in an excerpt of their events.
+
+    Parameters
+    ----------
+    history, codes, tail
+        What is stored, each user's code there (-1 where it does not know her), and what arrived later.
+    users, at
+        Whose past, some of them perhaps twice, and before when.
+    """
+    some = excerpt(history, list(codes.items()), tail)
+    each = some.keys(list(codes), 0)
+    place = dict(zip(codes, each.code.tolist(), strict=True))
+    return some.before(Keys("user", np.array([place[user] for user in users], np.int32), at, each.names))
 
 
 def _slice(log: EventLog, users: Sequence[tuple[str, int]], *, keep_orders: bool) -> EventLog:

@@ -32,6 +32,9 @@ _SENDERS: Final = 1_000
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _ASKED: Final = msgspec.json.Decoder(Asked)
 
+Wishes = tuple[str, bool, bool, bool]
+"""The source of events, whether forecasts are wanted, whether with more than when she buys, and whether with the further answers."""
+
 
 class Hot:
     """Events in, forecasts out.
@@ -48,7 +51,7 @@ class Hot:
         self._engine, self._limits = engine, limits
         self._reading = ThreadPoolExecutor(1, "reading")
         self._zone = ZoneInfo(engine.reception.clock.zone)
-        self._said: dict[bytes, tuple[str, bool, bool]] = {}
+        self._said: dict[bytes, Wishes] = {}
         self._later: set[asyncio.Future[None]] = set()
 
     def routes(self) -> list[Route]:
@@ -96,45 +99,49 @@ class Hot:
         lines = any(name == b"content-type" and _says_lines(value) for name, value in request.scope["headers"])
         return understood(self._engine.reception, raw, source, self._engine.now(), lines)
 
-    def _take(self, rows: Sequence[Event | Refused], wishes: tuple[str, bool, bool], tell: Tell) -> None:
-        _, forecast, everything = wishes
+    def _take(self, rows: Sequence[Event | Refused], wishes: Wishes, tell: Tell) -> None:
+        _, forecast, everything, further = wishes
         users = tuple(dict.fromkeys(row.user for row in rows if isinstance(row, Event) and row.user is not None)) if forecast else ()
 
         def told(receipt: Receipt | Exception, found: Sequence[Any] | None) -> None:
             if isinstance(receipt, Exception):
                 tell(receipt)
             elif forecast and found is None:
-                self._later.add(task := asyncio.ensure_future(self._said_later(rows, receipt, users, everything, tell)))
+                self._later.add(task := asyncio.ensure_future(self._said_later(rows, receipt, users, wishes, tell)))
                 task.add_done_callback(self._later.discard)
             else:
-                tell(self._answer(rows, receipt, found))
+                tell(self._answer(rows, receipt, found, further))
 
         self._engine.put(rows, users, everything, told)
 
     async def _said_later(
-        self, rows: Sequence[Event | Refused], receipt: Receipt, users: Sequence[str], everything: bool, tell: Tell
+        self, rows: Sequence[Event | Refused], receipt: Receipt, users: Sequence[str], wishes: Wishes, tell: Tell
     ) -> None:
         """Forecast for a request whose users were too many to be forecast with the commit."""
         try:
-            found = await self._forecasts(users, None, everything)
+            found = await self._forecasts(users, None, *wishes[2:])
         except Exception as error:
             tell(error)
         else:
-            tell(self._answer(rows, receipt, found))
+            tell(self._answer(rows, receipt, found, False))
 
-    def _answer(self, rows: Sequence[Event | Refused], receipt: Receipt, found: Sequence[Any] | None) -> Reply | Exception:
+    def _answer(
+        self, rows: Sequence[Event | Refused], receipt: Receipt, found: Sequence[Any] | None, further: bool
+    ) -> Reply | Exception:  # fmt: skip
         try:
+            if further and found is not None:
+                found = self._engine.further(found)
             return self._taken(rows, receipt, found)
         except Exception as error:
             return error
 
-    def _wishes(self, request: Request) -> tuple[str, bool, bool]:
-        """Return the source of events, whether forecasts are wanted, and all answers; a sender says the same again, so it is read once."""
+    def _wishes(self, request: Request) -> Wishes:
+        """Return the source of events, whether forecasts are wanted, and which answers; it is read once of each sender."""
         said: bytes = request.scope["query_string"]
         found = self._said.get(said)
         if found is None:
             asked = request.query("forecast", "answers", "source")
-            found = _source(asked.get("source")), _flag("forecast", asked.get("forecast")), _everything(asked.get("answers", "when"))
+            found = _source(asked.get("source")), _flag("forecast", asked.get("forecast")), *_answers(asked.get("answers", "when"))
             if len(self._said) < _SENDERS:
                 self._said[said] = found
         return found
@@ -156,8 +163,8 @@ class Hot:
     async def one(self, request: Request) -> Reply:
         """Answer for one user."""
         asked = request.query("at", "answers")
-        everything = _everything(asked.get("answers", "all"))
-        found = await self._forecasts([_user(request.text())], self._at(asked.get("at")), everything)
+        which = _answers(asked.get("answers", "usual"))
+        found = await self._forecasts([_user(request.text())], self._at(asked.get("at")), *which)
         standing = self._engine.standing(self._engine.now())
         return Reply(200, encode(Forecasted(standing.model, standing.data_age_s, standing.degraded, found[0])))
 
@@ -181,17 +188,18 @@ class Hot:
                 f"At most {self._limits.most_users:,} are answered at a time.",
                 "Ask in parts.",
             )
-        found = await self._forecasts([_user(user) for user in asked.users], self._at(asked.at), asked.answers == "all")
+        found = await self._forecasts([_user(user) for user in asked.users], self._at(asked.at), *_ANSWERS[asked.answers])
         standing = self._engine.standing(self._engine.now())
         return Reply(200, encode(Forecasts(standing.model, standing.data_age_s, standing.degraded, found)))
 
-    async def _forecasts(self, users: Sequence[str], at: int | None, everything: bool) -> list[Any]:
+    async def _forecasts(self, users: Sequence[str], at: int | None, everything: bool, further: bool) -> list[Any]:
         moment = self._engine.moment() if at is None else at
         found: list[Any] = []
         for start in range(0, len(users), _AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            found += self._engine.forecasts(users[start : start + _AT_ONCE], moment, everything)
+            part = self._engine.forecasts(users[start : start + _AT_ONCE], moment, everything)
+            found += self._engine.further(part) if further else part
         return found
 
     def _at(self, said: str | float | None) -> int | None:
@@ -241,13 +249,14 @@ def _flag(name: str, said: str | None) -> bool:
     raise refused(422, f"{name} is {said[:60]!r}.", "true or false is needed.", "Correct it, or leave it out.")
 
 
-def _everything(said: str) -> bool:
+def _answers(said: str) -> tuple[bool, bool]:
+    """Return whether more is wanted than when she buys, and whether the further answers are."""
     if said in _ANSWERS:
         return _ANSWERS[said]
-    raise refused(422, f"answers is {said[:60]!r}.", "when or all is needed.", "Correct it, or leave it out.")
+    raise refused(422, f"answers is {said[:60]!r}.", "when, usual or all is needed.", "Correct it, or leave it out.")
 
 
-_ANSWERS: Final = {"when": False, "all": True}
+_ANSWERS: Final = {"when": (False, False), "usual": (True, False), "all": (True, True)}
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 

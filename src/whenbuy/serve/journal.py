@@ -278,16 +278,16 @@ def sort_out(
 
 
 def plain(batch: Sequence[Event | Refused], state: State, lateness_days: float) -> Sorted | None:
-    """Return what `sort_out` makes of a batch of which nothing is held and nothing taken out, if all is accepted as it is; else None."""
-    high, longest, met = state.known_at, lateness_days * DAY, set[Key]()
+    """Return what `sort_out` makes of a batch if all of it is accepted as it is; else None.
+
+    Nothing of it is taken out by cleaning, and nothing is held already or twice in it: that the store has to refuse.
+    """
+    high, longest = state.known_at, lateness_days * DAY
     for row in batch:
         if type(row) is not Event or row.known_at < high or row.known_at - row.time > longest:
             return None
         high = row.known_at
-        met.add((row.source, row.event_id))
     count = len(batch)
-    if len(met) < count:
-        return None
     events: Any = tuple(batch)
     accepted: Any = ("accepted",) * count
     last = state.seq + count

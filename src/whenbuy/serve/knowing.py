@@ -29,13 +29,20 @@ class Live(Protocol):
     def when(self) -> type:
         """The structure of one forecast that says only when they buy."""
 
+    @property
+    def whole(self) -> type:
+        """The structure of one forecast with what else the model answers in batches."""
+
     def apply(self, seq: int, event: Event) -> None:
         """Learn of one event."""
 
     def forecasts(self, users: Sequence[str], at: int, *, everything: bool = True) -> Sequence[Any]:
         """Return the forecasts of these users as of an instant."""
 
-    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
+    def further(self, said: Sequence[Any]) -> Sequence[Any]:
+        """Return these forecasts with what else the model answers in batches."""
+
+    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None, *, anew: bool = False) -> None:
         """Stand on a log that holds more of the journal."""
 
     def snapshot(self, folder: Path) -> None:

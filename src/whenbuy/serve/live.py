@@ -8,27 +8,27 @@ takes no longer than opening the log, memory is bounded by who is active, and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
 
-from whenbuy.core.arrays import DAY, MISSING, Floats, Instants, Ints, Singles
-from whenbuy.core.errors import LeakError, UsageError
-from whenbuy.core.examples import Examples, Table
+from whenbuy.core.arrays import MISSING, Instants, Singles
+from whenbuy.core.errors import UsageError
+from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
-from whenbuy.core.keys import Keys
-from whenbuy.core.log import Dictionary
 from whenbuy.features.live import Live
-from whenbuy.ingest.reception import SKEW, Event
-from whenbuy.pipeline.learning.forecaster import Forecaster, Said
+from whenbuy.ingest.reception import Event
+from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.serve.answering import Answering
-from whenbuy.serve.asking import Asking, People, codes_of
-from whenbuy.serve.classes import ClassReader, Entry
-from whenbuy.serve.coding import Coding, Rows, Tables
-from whenbuy.serve.excerpt import excerpt
+from whenbuy.serve.asking import Asking, People, codes_of, examples_of
+from whenbuy.serve.classes import readers_of
+from whenbuy.serve.coding import Coding, Tables
+from whenbuy.serve.customer import Known, begins_order, has_bought, moment_of, orders_of, rows_of
+from whenbuy.serve.excerpt import excerpt, past_of
+from whenbuy.serve.further import Further
 from whenbuy.serve.reading import Curve, Reading
 from whenbuy.serve.snapshot import Snapshot, read_snapshot, write_snapshot
 
@@ -39,43 +39,6 @@ _SEVERAL: Final = 8
 _NOBODY: Final = "\0nobody"
 _STRANGER: Final = 0
 """Place of a customer of whom nothing is known."""
-
-
-@dataclass(slots=True, eq=False)
-class Known:
-    """A customer who is held ready.
-
-    Parameters
-    ----------
-    place
-        Where her windows are.
-    code
-        Her code in the log; -1 where it does not know her.
-    last
-        The instant at which her last event became known; ``MISSING`` where there is none.
-    events
-        How many of her events are known.
-    bought
-        Whether one of them is a purchase.
-    orders
-        The orders of which a line is known, once a purchase asked for them: ids, or instants of those without one.
-    entries
-        What each event that the log does not hold says of classes.
-    merged
-        Whether her events in the log and those that followed lie between each other.
-    curve
-        What the model said last, where nothing has happened since.
-    """
-
-    place: int
-    code: int
-    last: int
-    events: int
-    bought: bool
-    orders: set[str | int] | None = None
-    entries: list[Entry] = field(default_factory=list)
-    merged: bool = False
-    curve: Curve | None = None
 
 
 class LiveState:
@@ -107,12 +70,13 @@ class LiveState:
         self._codes = codes_of(history)
         self._tail: dict[str, list[tuple[int, Event]]] = {}
         self._day: tuple[int, int] = (0, 0)
-        self._people = People(history.users)
-        self._classes = self._class_readers()
+        self._people = People(history.users, self.model.newcomers)
+        self._classes = readers_of(self.model.blocks, history.log)
         self._forget()
         asked = self._examples([_NOBODY], [self._stranger()], np.array([max(model.known_until, history.end)]))
-        said = model.said(asked, lambda: self._people.attributes([_NOBODY], [False], asked.keys.cutoff), history.clock)
-        self._reading, self._answering = Reading.of(model, said), Answering.of(model, history.clock, asked, said)
+        said = model.said(asked, lambda: self._people.attributes([_NOBODY], [False], asked.keys.cutoff), history.clock, history.offers)
+        self._reading, self._answering = Reading.of(model, said), Answering.of(model, history, asked, said)
+        self._further = Further.of(model, self._reading.answer, history)
 
     @classmethod
     def of(cls, history: History, model: Forecaster, *, after: int = 0) -> Self:
@@ -128,6 +92,11 @@ class LiveState:
     def when(self) -> type[msgspec.Struct]:
         """The structure of one forecast that says only when she buys."""
         return self._reading.when
+
+    @property
+    def whole(self) -> type[msgspec.Struct]:
+        """The structure of one forecast with its further answers; `answer`, where the model has none."""
+        return self._further.answer
 
     def __len__(self) -> int:
         return len(self._codes) + sum(name not in self._codes for name in self._tail)
@@ -243,8 +212,13 @@ class LiveState:
             self._ask_together(users, known, at)
         return [self._forecast(user, one, at, degraded, everything) for user, one in zip(users, known, strict=True)]
 
+    def further(self, said: Sequence[Any]) -> list[Any]:
+        """Return forecasts of now (``answer``) with what else the model answers in batches (``whole``); it takes milliseconds."""
+        tail = {one.user_id: [event for _, event in self._tail.get(one.user_id, ())] for one in said}
+        return self._further.told(said, self.history, self._codes, tail)
+
     def _forecast(self, user: str, known: Known, at: int, degraded: str | None, everything: bool) -> Any:
-        moment = _moment(user, known, at)
+        moment = moment_of(user, known, at)
         read_at, curve = self._read_at(known, moment), known.curve
         if curve is None or curve.read_at != read_at or (everything and curve.amount is None):
             curve = known.curve = self._curve(user, known, read_at, everything)
@@ -252,16 +226,19 @@ class LiveState:
 
     def _ask_together(self, users: Sequence[str], known: Sequence[Known], at: int) -> None:
         """Let models without compiled rows speak of all of whom they have to, where these are several."""
-        read_at = [self._read_at(one, _moment(user, one, at)) for user, one in zip(users, known, strict=True)]
+        read_at = [self._read_at(one, moment_of(user, one, at)) for user, one in zip(users, known, strict=True)]
         stale = [i for i, one in enumerate(known) if one.curve is None or one.curve.read_at != read_at[i] or one.curve.amount is None]
         if len(stale) >= _SEVERAL:
-            said = self._said([users[i] for i in stale], [known[i] for i in stale], np.array([read_at[i] for i in stale]))
+            names, some, at_each = [users[i] for i in stale], [known[i] for i in stale], np.array([read_at[i] for i in stale])
+            bought, asked = [has_bought(one, self.history.log) for one in some], self._examples(names, some, at_each)
+            attributes = partial(self._people.attributes, names, bought, at_each)
+            said = self.model.said(asked, attributes, self.history.clock, self.history.offers)
             for i, curve in zip(stale, self._reading.curves(self.model, said), strict=True):
                 known[i].curve = curve
 
     # ------------------------------------------------------------------------------------------- the log moves on
 
-    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
+    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None, *, anew: bool = False) -> None:
         """Stand on a log that holds more of the journal: what it holds need not be remembered here.
 
         Parameters
@@ -272,6 +249,8 @@ class LiveState:
             The place in the journal up to which it holds everything.
         codes
             ``codes_of(history)``, where somebody has made it already: of a million users it takes a while.
+        anew
+            Whether the log may say of what it held before something else than it did: then everybody is seen anew.
 
         Raises
         ------
@@ -286,15 +265,15 @@ class LiveState:
         self.history, self.base = history, seq
         self._tables = self._coding.tables(history.log)
         self._codes = codes_of(history) if codes is None else codes
-        self._people = People(history.users)
-        self._classes = self._class_readers()
+        self._people = People(history.users, self.model.newcomers)
+        self._classes = readers_of(self.model.blocks, history.log)
         left = {user: [pair for pair in pairs if pair[0] > seq] for user, pairs in self._tail.items()}
         self._tail = {user: pairs for user, pairs in left.items() if pairs}
-        if self._classes:  # they read her rows where they stand now
+        if self._classes or anew:  # they read her rows where they stand now
             self._forget()
         for user, known in list(self._users.items()):
             known.code = self._codes.get(user, -1)
-            lo, hi = self._rows_of(known)
+            lo, hi = rows_of(known, self.history.log)
             if known.events != hi - lo + len(self._tail.get(user, ())):  # cleaning added to the log: see her anew
                 del self._users[user]
 
@@ -351,46 +330,30 @@ class LiveState:
         if tail and hi > lo and tail[0].known_at < log.known_at[hi - 1]:  # they do not simply follow each other
             log = excerpt(self.history, [(user, code)], {user: tail}).log
             tables, lo, hi, tail = self._coding.tables(log), 0, len(log), ()
-        known = Known(self._next, code, MISSING, hi - lo, False, merged=log is not self.history.log)
+        known = Known(self._next, code, MISSING, hi - lo, None, merged=log is not self.history.log)
         self._next += 1
         if hi > lo:
             rows = tables.rows(lo, hi)
             self._live.enter(known.place, rows.known_at, rows.time, rows.kind, rows.values)
-            known.last, known.bought = int(rows.known_at[-1]), self._buys(rows)
+            known.last = int(rows.known_at[-1])
             if known.merged:
-                known.orders = _orders(log, lo, hi)
+                known.bought, known.orders = bool((rows.kind == self._coding.purchase).any()), orders_of(log, lo, hi)
         for event in tail:
             self._enter(known, event)
         return known
-
-    def _buys(self, rows: Rows) -> bool:
-        return bool((rows.kind == self._coding.purchase).any())
 
     def _enter(self, known: Known, event: Event) -> None:
         """Let an event, the latest known one, enter the windows of a customer."""
         coding = self._coding
         kind = coding.kinds.get(event.kind, coding.other)
         if kind == coding.purchase:
-            kind, known.bought = self._line(known, event, kind), True
-        if self._classes:
-            for reader in self._classes.values():
-                known.entries.append(reader.entry(event, head=kind != coding.line))
+            kind, known.bought = kind if begins_order(known, event, self.history.log) else coding.line, True
+        for reader in self._classes.values():
+            known.entries.append(reader.entry(event, head=kind != coding.line))
         self._live.update(known.place, event.known_at, event.time, kind, coding.values(event.values))
         known.last = event.known_at
         known.events += 1
         known.curve = None
-
-    def _line(self, known: Known, event: Event, kind: int) -> int:
-        """Return the kind of a purchase: the first known line of its order is one, further lines are another."""
-        if known.orders is None:
-            lo, hi = (self.history.log.offsets[known.code : known.code + 2]) if known.code >= 0 else (0, 0)
-            known.orders = _orders(self.history.log, int(lo), int(hi))
-        order = event.values.get("order_id")
-        named = event.time if order is None else str(order)
-        if named in known.orders:
-            return self._coding.line
-        known.orders.add(named)
-        return kind
 
     def _read_at(self, known: Known, at: int) -> int:
         """Return when her past is read: at the later of her last event and the start of the shop's day."""
@@ -406,85 +369,27 @@ class LiveState:
 
         def block() -> Singles | None:
             reader = None if known.merged else next(iter(self._classes.values()), None)
-            return None if reader is None else reader.one(*self._rows_of(known), known.entries, read_at)
+            return None if reader is None else reader.one(*rows_of(known, self.history.log), known.entries, read_at)
 
         asked = Asking(self._live, known.place, read_at, block, lambda: self._examples([user], [known], np.array([read_at])))
-
-        def attributes() -> Any:
-            return self._people.attributes([user], [known.bought], np.array([read_at]))
-
-        return self._answering.curve(asked, read_at, attributes, everything=everything)
-
-    def _said(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Said:
-        """Return what the model says of some customers, read as of an instant each."""
-        bare = [one.bought for one in known]
-        asked = self._examples(users, known, read_at)
-        return self.model.said(asked, lambda: self._people.attributes(users, bare, read_at), self.history.clock)
+        return self._answering.curve(
+            asked, read_at, lambda: self._people.times(user, has_bought(known, self.history.log), read_at), everything=everything
+        )
 
     def _examples(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Examples:
         """Return some customers, read as of an instant each, as models are asked about them."""
-        place, live = np.array([one.place for one in known], np.int64), self._live
-
-        def silence(days: Floats, rows: Ints) -> Table:
-            later = read_at[rows] + np.round(np.multiply(days, DAY)).astype(np.int64)
-            return live.table(place[rows], later, read_at[rows])
-
-        codes: Any = np.arange(len(users), dtype=np.int32)
-        keys = Keys("user", codes, read_at, Dictionary.of(users))
+        places = np.array([one.place for one in known], np.int64)
         blocks = self._blocks(users, known, read_at) if self.model.blocks else {}
-        return Examples(keys, live.table(place, read_at, read_at), {}, silence, blocks=blocks)
-
-    def _class_readers(self) -> Mapping[str, ClassReader]:
-        """Return the readers of the model's block, where it is one of classes."""
-        found = {name: ClassReader.of(spec, self.history.log) for name, spec in self.model.blocks.items()}
-        return {name: reader for name, reader in found.items() if reader is not None} if len(found) == 1 else {}
+        return examples_of(self._live, users, places, read_at, blocks)
 
     def _blocks(self, users: Sequence[str], known: Sequence[Known], read_at: Instants) -> Mapping[str, Any]:
         """Return what is told of customers beside their features: compiled for classes, else by the batch engine over their events."""
         if self._classes and not any(one.merged for one in known):
-            slices = [self._rows_of(one) for one in known]
+            slices = [rows_of(one, self.history.log) for one in known]
             return {name: reader.block(slices, [one.entries for one in known], read_at) for name, reader in self._classes.items()}
         named = dict(zip(users, (one.code for one in known), strict=True))
-        tail = {user: [event for _, event in self._tail.get(user, ())] for user in named}
-        history = excerpt(self.history, list(named.items()), tail)
-        keys = history.keys(users, 0)
-        past = history.before(Keys("user", keys.code, read_at, keys.names))
+        past = past_of(self.history, named, {user: [event for _, event in self.tail(user)] for user in named}, users, read_at)
         return {name: spec.block(past) for name, spec in self.model.blocks.items()}
-
-    def _rows_of(self, known: Known) -> tuple[int, int]:
-        """Return where a customer's rows lie in the log."""
-        offsets = self.history.log.offsets
-        return (int(offsets[known.code]), int(offsets[known.code + 1])) if known.code >= 0 else (0, 0)
-
-
-def _orders(log: Any, lo: int, hi: int) -> set[str | int]:
-    """Return the orders of which the rows lo … hi hold a line: their ids, or the instants of those without one."""
-    rows = lo + np.flatnonzero(log.kind[lo:hi] == log.code("purchase"))
-    column = log.columns.get("order_id")
-    if column is None or column.dictionary is None:
-        return set(log.time[rows].tolist())
-    codes = np.asarray(column.values[rows], np.int32)
-    bare = log.time[rows[codes < 0]].tolist()
-    ids = column.dictionary.ids  # one by one: for the few orders of one customer a gather takes longer
-    return {*bare, *(ids[code] for code in set(codes[codes >= 0].tolist()))}
-
-
-def _moment(user: str, known: Known, at: int) -> int:
-    """Return as of when a customer is forecast.
-
-    Raises
-    ------
-    LeakError
-        When that lies further back than clocks may differ.
-    """
-    if at > known.last:
-        return at
-    if at < known.last - SKEW:
-        raise LeakError(
-            f"A forecast of {user!r} was asked for as of an instant before her last event.",
-            "The live state knows what is known now, and cannot forget it.", "Ask as of now, or predict from the log.",
-        )  # fmt: skip
-    return known.last + 1
 
 
 def apply_all(state: LiveState, events: Iterable[tuple[int, Event]]) -> LiveState:

@@ -39,7 +39,7 @@ _EVENT: Final = {
 _ONE_OR_MANY: Final = {"oneOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": 1000}]}
 
 
-def document(table: Table, limits: Limits, answer: type, when: type) -> bytes:
+def document(table: Table, limits: Limits, answer: type, when: type, whole: type) -> bytes:
     """Return the description of all routes as JSON.
 
     Parameters
@@ -48,11 +48,11 @@ def document(table: Table, limits: Limits, answer: type, when: type) -> bytes:
         The routes.
     limits
         What a server takes.
-    answer, when
-        The structure of one forecast, and of one that says only when she buys.
+    answer, when, whole
+        The structure of one forecast, of one that says only when she buys, and of one with all answers.
     """
     hot = _hot(limits)
-    said: list[Any] = [Problem, answer, when]
+    said: list[Any] = [Problem, answer, when, whole]
     paths: dict[str, dict[str, Any]] = {}
     for route in table.routes:
         about = dict(hot.get((route.method, route.path), route.about))
@@ -61,15 +61,15 @@ def document(table: Table, limits: Limits, answer: type, when: type) -> bytes:
     unique = list(dict.fromkeys(kind for kind in said if isinstance(kind, type) and issubclass(kind, msgspec.Struct)))
     named, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
     references = dict(zip(unique, named, strict=True))
-    either = [references[kind] for kind in dict.fromkeys((when, answer))]
+    either = [references[kind] for kind in dict.fromkeys((when, answer, whole))]
     _say_what(components, {"anyOf": either} if len(either) > 1 else either[0])
-    whole = {
+    described = {
         "openapi": "3.1.0",
         "info": {"title": "whenbuy", "version": version(), "description": "Events in, forecasts out."},
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
-    return encode(_resolved(whole, references))
+    return encode(_resolved(described, references))
 
 
 def _say_what(components: Mapping[str, Any], forecast: Mapping[str, Any]) -> None:
@@ -82,8 +82,8 @@ def _hot(limits: Limits) -> dict[tuple[str, str], dict[str, Any]]:
     at = {"name": "at", "in": "query", "schema": {"type": "string"}, "description": "As of when; now where nothing is said."}
     forecast = {"name": "forecast", "in": "query", "schema": {"enum": ["true", "false", "1", "0"]}}
     answers = {
-        "name": "answers", "in": "query", "schema": {"enum": ["when", "all"]},
-        "description": "`when` she buys, or `all` answers. With an event it is `when`, else `all`, where nothing is said.",
+        "name": "answers", "in": "query", "schema": {"enum": ["when", "usual", "all"]},
+        "description": "`when` she buys, the `usual` answers, or `all`. With an event it is `when`, else `usual`, where nothing is said.",
     }  # fmt: skip
     source = {"name": "source", "in": "query", "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,40}$"}}
     user = {"name": "user", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}

@@ -10,13 +10,14 @@ import numpy as np
 
 from whenbuy.core.errors import AccessError, DamagedError, NotFoundError
 from whenbuy.core.history import History
-from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.extending.extensions import stored_types
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.learning.forecaster import Forecaster
-from whenbuy.serve.compaction import held
+from whenbuy.serve.bringing import standing
+from whenbuy.serve.entrance import rules_of
 from whenbuy.serve.journal import Journal
+from whenbuy.serve.lens import Lens
 from whenbuy.serve.live import LiveState
 from whenbuy.serve.upkeep import Ready
 
@@ -37,12 +38,12 @@ def readied(shop: Shop, journal: Journal, id: str | None, now: Callable[[], int]
     id, forecaster = Registry(shop.models).answering(stored_types(shop.folder), id)
     if not isinstance(forecaster, Forecaster):
         raise DamagedError(f"The model {id} is a {type(forecaster).__name__}.", "A forecaster is needed.", "Run `whenbuy fit` again.")
-    history = open_log(shop.log)
-    live = _state(shop, history, forecaster, held(journal, history.log))
+    history, place = standing(journal, shop)
+    see, live = Lens.of(rules_of(shop).own, history).see, _state(shop, history, forecaster, place)
     known_at = int(np.max(history.log.known_at)) if len(history.log) else None
     while page := list(journal.events(live.seq, _PAGE)):
         for seq, event in page:
-            live.apply(seq, event)
+            live.apply(seq, see(event))
             known_at = event.known_at if known_at is None else max(known_at, event.known_at)
     some = history.log.users.ids.head(1).to_list()
     live.forecasts([*some, _STRANGER], max(now(), 0 if known_at is None else known_at + 1))

@@ -128,6 +128,11 @@ class SharedState:
         """The structure of one forecast that says only when she buys."""
         return self.state.when
 
+    @property
+    def whole(self) -> type[msgspec.Struct]:
+        """The structure of one forecast with what else the model answers in batches."""
+        return self.state.whole
+
     def apply(self, seq: int, event: Event) -> None:
         """Learn of one event, which `publish` then tells; raises as `LiveState.apply`."""
         user = event.user
@@ -164,9 +169,13 @@ class SharedState:
         """
         return self.state.forecasts(users, at, self._ask(users) or degraded, everything=everything)
 
-    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None) -> None:
+    def further(self, said: Sequence[Any]) -> list[Any]:
+        """Return these forecasts with what else the model answers in batches."""
+        return self.state.further(said)
+
+    def rebase(self, history: History, seq: int, codes: Mapping[str, int] | None = None, *, anew: bool = False) -> None:
         """Stand on a log that holds more of the journal; raises as `LiveState.rebase`."""
-        self.state.rebase(history, seq, codes)
+        self.state.rebase(history, seq, codes, anew=anew)
         self._ahead = {user: None for user in self._ahead if self._is_ahead(user)}
 
     def snapshot(self, folder: Path) -> None:

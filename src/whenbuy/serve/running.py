@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Final, TextIO
 
+from whenbuy.clean import ShiftClock
+from whenbuy.clean.alone import alone
 from whenbuy.core.errors import WhenbuyError
 from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.keeping.audit import Audit
@@ -18,11 +20,13 @@ from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.serve.api import application
 from whenbuy.serve.asking import codes_of
+from whenbuy.serve.bringing import standing
 from whenbuy.serve.compacting import compact_apart
 from whenbuy.serve.engine import Engine
 from whenbuy.serve.entrance import CleanEntrance, rules_of
 from whenbuy.serve.journal import Journal
 from whenbuy.serve.keys import Keys
+from whenbuy.serve.lens import Lens
 from whenbuy.serve.limits import Limits
 from whenbuy.serve.live import LiveState
 from whenbuy.serve.logs import Log
@@ -52,8 +56,8 @@ def run(
     """Serve a shop until it is told to end; see ``verbs_serve.serve``."""
     listening = bound(address.host, address.port)
     try:
-        reception, cleaning = reception_of(shop), rules_of(shop)
-        entrance = CleanEntrance(cleaning.entry, open_log(shop.log))
+        reception, cleaning, log_now = reception_of(shop), rules_of(shop), open_log(shop.log)
+        entrance = CleanEntrance(cleaning.entry, log_now)
         journal = journal_of(shop.folder, reception.lateness_days, environ, entrance)
         try:
             say("making the model ready")
@@ -62,16 +66,16 @@ def run(
             )
             first = ready(None)
             entrance.seq = first.live.base
-            if cleaning.imports:
-                say(f"what streams in is not cleaned by {', '.join(cleaning.imports)}: imports are")
+            if waiting := [rule.name for rule in cleaning.own if not alone(rule) and not isinstance(rule, ShiftClock)]:
+                say(f"what streams in is cleaned by {', '.join(waiting)} when it comes into the log: that looks at other events too")
             settle()
-            engine = Engine(journal, reception, first.model, first.live, first.known_at, now)
+            engine = Engine(journal, reception, first.model, first.live, first.known_at, now, Lens.of(cleaning.own, log_now).see)
             lines, registry = Log(log, now), Registry(shop.models)
             app = application(engine, keys, limits, log=lines, about=lru_cache(8)(partial(_about, registry)))
             telling = Telling(hooks, lines, now)
             watch = ModelWatch(engine, registry, ready, lines, telling.tell)
             tidy = Keeping(
-                "compacted", partial(_compacted, engine, entrance, shop, environ), compact_s, lines,
+                "compacted", partial(_compacted, engine, entrance, shop, environ, bool(cleaning.own)), compact_s, lines,
                 lambda: engine.live.seq - engine.live.base > _MOST_HELD,
             )  # fmt: skip
             where = f"{'https' if address.certificate else 'http'}://{_host(address.host)}:{listening.getsockname()[1]}"
@@ -103,14 +107,16 @@ def _ready(shop: Shop, journal: Journal, now: Callable[[], int], store: tuple[An
     return replace(found, live=SharedState(found.live, *store, now))
 
 
-async def _compacted(engine: Engine, entrance: CleanEntrance, shop: Shop, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Bring the journal into the log, and let the live state stand on it."""
+async def _compacted(
+    engine: Engine, entrance: CleanEntrance, shop: Shop, environ: Mapping[str, str], anew: bool
+) -> Mapping[str, Any]:  # fmt: skip
+    """Bring the journal into the log, and let the live state stand on it; ``anew`` where cleaning may change what was there before."""
     done = await compact_apart(shop.folder, environ)
     if done.seq > engine.live.base:
-        history = await asyncio.to_thread(open_log, shop.log)
+        history, seq = await asyncio.to_thread(standing, engine.journal, shop)
         codes = await asyncio.to_thread(codes_of, history)
-        entrance.rebase(history, done.seq, codes)
-        await engine.rebase(history, done.seq, codes)
+        entrance.rebase(history, seq, codes)
+        await engine.rebase(history, seq, codes, anew=anew)
     return {"added": done.added, "seq": done.seq}
 
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import time_ns
 from typing import Final
@@ -23,9 +24,10 @@ from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.pipeline.verbs.intake import dialect_of
 from whenbuy.pipeline.verbs.place import find_shop
-from whenbuy.serve.compaction import compact, held
+from whenbuy.serve.bringing import bring, standing
 from whenbuy.serve.entrance import CleanEntrance, Sorted, rules_of
 from whenbuy.serve.journal import Dead, Journal
+from whenbuy.serve.lens import shift_of
 from whenbuy.serve.pump import Pumped, pump
 from whenbuy.serve.store import journal_of
 
@@ -44,7 +46,7 @@ def microseconds() -> int:
 
 def reception_of(shop: Shop) -> Reception:
     """Return how a shop understands what it is sent, by its settings and its log."""
-    return Reception.of(shop.settings(), open_log(shop.log).log)
+    return replace(Reception.of(shop.settings(), open_log(shop.log).log), shift=shift_of(rules_of(shop).own))
 
 
 def ingest(
@@ -97,8 +99,8 @@ def ingest(
         finally:
             for stream in streams:
                 stream.close()
-        added = compact(journal, found.log, say=say, then=cleaning.finish)
-        return _told(journal, [stream.name for stream in streams], done, added.added, cleaning.imports)
+        added = bring(journal, found, cleaning, say)
+        return _told(journal, [stream.name for stream in streams], done, added.added)
 
 
 def dead_letters(shop: Path | None) -> Result:
@@ -124,7 +126,7 @@ def replay(shop: Path | None, *, say: Say, now: Callable[[], int] = microseconds
             after = page[-1].id
             counts.update(journal.replay([row.id for row in page], reception, now()).statuses)
         Audit(found.folder).note("letters.replayed", now(), **counts)
-        compact(journal, found.log, say=say, then=cleaning.finish)
+        bring(journal, found, cleaning, say)
         back, still = counts["accepted"] + counts["duplicate"], counts["dead"] + counts["late"]
         return Result({**counts, "replayed": counts.total()}, after=(f"{back:,} rows came back, {still:,} stay aside.",))
 
@@ -140,7 +142,7 @@ def _journal(shop: Shop, cleaning: Sorted | None) -> Iterator[tuple[Journal, Rec
     journal = journal_of(shop.folder, reception.lateness_days, os.environ, entrance)
     try:
         if entrance is not None:
-            entrance.seq = held(journal, open_log(shop.log).log)
+            _, entrance.seq = standing(journal, shop)
         yield journal, reception
     finally:
         journal.close()
@@ -175,7 +177,7 @@ def _followed(
     try:
         while not stop.wait(_COMPACT_S):
             try:
-                compact(journal, shop.log, say=say, then=cleaning.finish)
+                bring(journal, shop, cleaning, say)
             except BusyError as error:
                 say(str(error))
     finally:
@@ -194,7 +196,7 @@ def _set_aside(journal: Journal) -> Iterator[Dead]:
         after = page[-1].id
 
 
-def _told(journal: Journal, names: Sequence[str], done: Sequence[Pumped], added: int, imports: Sequence[str]) -> Result:
+def _told(journal: Journal, names: Sequence[str], done: Sequence[Pumped], added: int) -> Result:
     kinds = ("sent", "accepted", "duplicate", "dead", "late")
     rows = [(name, *(getattr(one, kind) for kind in kinds)) for name, one in zip(names, done, strict=True)]
     table = pl.DataFrame(rows, schema={"source": pl.String, **dict.fromkeys(kinds, pl.Int64)}, orient="row")
@@ -206,6 +208,4 @@ def _told(journal: Journal, names: Sequence[str], done: Sequence[Pumped], added:
     ]
     if total["dead"] or total["late"]:
         words.append(f"Refused and late rows are kept ({whole.dead + whole.late:,} in all): `whenbuy ingest --dead` says why.")
-    if imports:
-        words.append(f"Rules that are a part of imports alone did nothing to them: {', '.join(imports)}.")
     return Result({**total, "in_log": added}, table, "sources", after=tuple(words))

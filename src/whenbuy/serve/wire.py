@@ -151,12 +151,12 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at
         As of when: an ISO 8601 time or an epoch; now where nothing is said.
     answers
-        ``when`` they buy, or ``all`` answers.
+        ``when`` they buy, the ``usual`` answers, or ``all``.
     """
 
     users: list[str | int | float]
     at: str | int | float | None = None
-    answers: Literal["when", "all"] = "all"
+    answers: Literal["when", "usual", "all"] = "usual"
 
 
 class Refusal(Exception):  # noqa: N818 - not every refusal is an error

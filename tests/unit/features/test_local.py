@@ -44,7 +44,7 @@ def test_parts_are_those_of_the_wall_clock(zone):
         assert begin <= instant < end
         assert zone == "UTC" or (local.offsets_at(np.array([begin, end - 1]), Clock(zone)) == offset).all()
         for part in local.PARTS:
-            assert local.part_of_one(part, instant + offset) == local.part_of(part, np.array([instant]), Clock(zone))[0]
+            assert local.on_the_wall(part, instant + offset) == local.part_of(part, np.array([instant]), Clock(zone))[0]
 
 
 def test_no_instant_has_no_part():

@@ -32,7 +32,7 @@ class Told(msgspec.Struct):
 class Counting:
     """A live state that counts the events of each user."""
 
-    answer, when, base = Told, Told, 0
+    answer, when, whole, base = Told, Told, Told, 0
 
     def __init__(self, name="first"):
         self.name, self.seq, self.events, self.everything = name, 0, {}, None
@@ -46,6 +46,10 @@ class Counting:
     def forecasts(self, users, at, *, everything=True):
         self.everything = everything
         return [Told(user, at, self.events.get(user, 0), self.name) for user in users]
+
+    def further(self, said):
+        self.everything = "further"
+        return said
 
 
 class Failing(SqliteJournal):

@@ -74,13 +74,13 @@ def test_an_event_is_answered_with_when_and_a_question_with_everything_unless_it
     bench = Bench(tmp_path, live=live)
 
     async def play(client):
-        for said, wanted in (("", False), ("&answers=all", True), ("&answers=when", False)):
+        for said, wanted in (("", False), ("&answers=usual", True), ("&answers=when", False), ("&answers=all", "further")):
             answer = await client.post(f"/v1/events?forecast=true{said}", json={**EVENT, "event_id": said})
             assert (answer.status_code, live.everything) == (200, wanted), answer.text
-        for said, wanted in (("", True), ("?answers=when", False)):
+        for said, wanted in (("", True), ("?answers=when", False), ("?answers=all", "further")):
             assert (await client.get(f"/v1/forecasts/anna{said}")).status_code == 200
             assert live.everything is wanted
-        for more, wanted in (({}, True), ({"answers": "when"}, False)):
+        for more, wanted in (({}, True), ({"answers": "when"}, False), ({"answers": "all"}, "further")):
             assert (await client.post("/v1/forecasts", json={"users": ["anna"], **more})).status_code == 200
             assert live.everything is wanted
         assert (await client.get("/v1/forecasts/anna?answers=some")).status_code == 422

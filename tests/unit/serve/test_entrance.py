@@ -204,11 +204,12 @@ def test_clicks_are_forgotten_beyond_a_number_the_older_half_first(tmp_path, mon
     assert entrance.seq == 20
 
 
-def test_rules_are_met_at_the_entrance_at_compaction_or_by_imports_alone():
+def test_rules_are_met_at_the_entrance_or_when_the_log_takes_the_events():
     found = Sorted.of((*DEFAULT, Currencies("EUR", (Rate("USD", "2020-01-01", 0.9),))))
     assert [rule.name for rule in found.entry] == ["double_clicks", "impossible", "test_orders"]
     assert [rule.name for rule in found.compaction] == ["refunds", "bots"]
-    assert found.imports == ("currencies",)
+    assert [rule.name for rule in found.own] == ["currencies"]
+    assert found.whole == (*DEFAULT[1:], *found.own)
 
 
 def test_a_customer_to_whom_cleaning_adds_something_is_seen_anew():
@@ -240,9 +241,9 @@ def test_the_comparison_finds_an_entrance_that_overlooks_something(tmp_path, mon
 def test_the_usual_pattern_is_asked_as_the_rule_asks_it(name):
     """Whatever the rule finds is asked about; what is asked about and not found costs a moment and changes nothing."""
     found = bool(fitting(pl.Series([name]), USUAL_TEST)[0])
-    assert not found or module._looks_like(USUAL_TEST)(name)
+    assert not found or module._looks_like(USUAL_TEST)[name]
 
 
 def test_a_pattern_of_the_shops_own_is_asked_of_the_rule():
     looks = module._looks_like(r"^\p{Lu}{3}$")  # no pattern of Python's
-    assert [looks(name) for name in ("ABC", "ÄÖÜ", "abc", "ABC")] == [True, True, False, True]
+    assert [looks[name] for name in ("ABC", "ÄÖÜ", "abc", "ABC")] == [True, True, False, True]

@@ -158,7 +158,7 @@ def test_silence_runs_no_model(world, monkeypatch):
     base, _ = world
     state, user = LiveState.of(base, model()), base.log.users.ids[1]
     first = state.forecast(user, base.end + HOUR)
-    monkeypatch.setattr(state, "_said", lambda *_: pytest.fail("a model ran"))
+    monkeypatch.setattr(state, "_curve", lambda *_: pytest.fail("a model ran"))
     later = state.forecast(user, base.end + 5 * HOUR)
     assert later.as_of > first.as_of
     assert later.p_purchase_7d != first.p_purchase_7d

@@ -120,6 +120,11 @@ class Shop:
         """Where rows lie that cleaning took out, each with its reason."""
         return self.folder / "quarantine"
 
+    @property
+    def came(self) -> Path:
+        """Where the log lies as it came, before cleaning, in a shop that has rules of its own; nothing lies there in others."""
+        return came_in(self.folder)
+
     def settings(self, rules: Collection[str] | None = None) -> Settings:
         """Return what whenbuy.toml says now; raises as ``Settings.read``."""
         return Settings.read(self.file, rules)
@@ -141,6 +146,11 @@ class Shop:
 
         with writing(self.folder):
             yield
+
+
+def came_in(folder: Path) -> Path:
+    """Return where in a shop the log lies as it came."""
+    return folder / "quarantine" / "came"
 
 
 def write(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from whenbuy.clean import DEFAULT, RULES, Cleaned, Missing, clean
+from whenbuy.clean import DEFAULT, RULES, Cleaned, Duplicates, Missing, Rate, Rule, ShiftClock, clean
 from whenbuy.config import FILE, Settings, SourceSettings
 from whenbuy.core.errors import AccessError, SettingsError, UsageError, WhenbuyError
 from whenbuy.core.history import History
@@ -24,10 +24,10 @@ from whenbuy.ingest.lock import LOCK
 from whenbuy.ingest.profiles import ProfileSource, beside_events, read_profile
 from whenbuy.ingest.read import Reading
 from whenbuy.ingest.read import read as read_source
-from whenbuy.ingest.store import write_log, writing
+from whenbuy.ingest.store import POINTER, write_log, writing
 from whenbuy.ingest.text import Dialect
 from whenbuy.pipeline.keeping.quarantine import PROFILES, keep, keep_table
-from whenbuy.pipeline.keeping.shop import FOLDERS, write
+from whenbuy.pipeline.keeping.shop import FOLDERS, came_in, write
 from whenbuy.pipeline.learning.grid import has_clock_times
 from whenbuy.pipeline.telling import screen
 from whenbuy.pipeline.telling.result import Result
@@ -102,11 +102,12 @@ def take_in(folder: Path, settings: Settings, say: Say, now: datetime | None) ->
     reading = read_in(settings, now)
     history, told, strange = with_profiles(folder, settings, reading.history, say)
     say(f"cleaning {len(history.log):,} events")
-    cleaned = clean(history, rules(history, settings.clean, settings.fill), now=now)
+    found_rules = rules(history, settings.clean, settings.fill)
+    cleaned = clean(history, found_rules, now=now)
     counts = accounts(reading.rows, len(reading.rejects), cleaned)
     found = {"reading": [*_read_words(reading), *told], "cleaning": list(cleaned.report.sentences()), "counts": counts}
     keep_table(strange, folder / "quarantine" / PROFILES)
-    store(folder, cleaned, reading.rejects.frame, found)
+    store(folder, cleaned, reading.rejects.frame, found, as_it_came(history, cleaned, found_rules))
     log, clock = cleaned.history.log, history.clock
     facts = {"shop": str(folder.resolve()), **counts, "users": len(log.users), "first": clock.show(log.start), "end": clock.show(log.end)}
     guessed = screen.guesses(reading.mapping.guesses)
@@ -116,11 +117,37 @@ def take_in(folder: Path, settings: Settings, say: Say, now: datetime | None) ->
     ), understood(settings, reading)  # fmt: skip
 
 
-def store(folder: Path, cleaned: Cleaned, rejects: pl.DataFrame, found: Mapping[str, Any]) -> None:
-    """Store what an import made: first what was found and every row that was set aside, last, in one step, the log."""
+def store(folder: Path, cleaned: Cleaned, rejects: pl.DataFrame, found: Mapping[str, Any], came: History | None = None) -> None:
+    """Store what an import made: first what was found and every row that was set aside, last, in one step, the log.
+
+    The log as it came is kept where there is one to keep; see `as_it_came`.
+    """
     keep(folder, cleaned, rejects)
     write(folder / "quarantine" / FOUND, json.dumps(found, ensure_ascii=False).encode())
+    place = came_in(folder)
+    if came is None:
+        (place / POINTER).unlink(missing_ok=True)  # it counts no longer, however far the rest gets
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        write_log(came, place)
     write_log(cleaned.history, folder / "log")
+
+
+def own_rules(found: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return the rules that a shop set itself: those of which there is no default."""
+    return tuple(rule for rule in found if type(rule) not in map(type, DEFAULT))
+
+
+def as_it_came(history: History, cleaned: Cleaned, found: Sequence[Rule]) -> History | None:
+    """Return the log before cleaning, without its duplicates; None for a shop without rules of its own, which never needs it.
+
+    Such rules learn from what was known before, as it was: what comes later is cleaned with it, from the beginning.
+    """
+    if not own_rules(found):
+        return None
+    twice = tuple(rule for rule in found if isinstance(rule, Duplicates))
+    came = clean(history, twice).history if twice else history
+    return replace(came, log=replace(came.log, end=cleaned.history.end))
 
 
 def with_profiles(folder: Path, settings: Settings, history: History, say: Say) -> tuple[History, tuple[str, ...], pl.DataFrame]:
@@ -253,7 +280,8 @@ def rules(history: History, said: Mapping[str, Any] | None = None, fill: Mapping
     """Return the cleaning rules: the default ones, changed as the shop's settings say.
 
     In a log of bare days equal rows may be two real purchases of one day, so they stay. Under [clean], ``rule = false`` leaves a rule out,
-    and ``rule = {…}`` sets it, or adds it behind the default ones. Last come the fills of [fill], in their order.
+    and ``rule = {…}`` sets it, or adds it behind the default ones. Last come the fills of [fill], in their order. A wrong clock is set
+    right before anything else is asked.
     """
     exact = has_clock_times(history) or "event_id" in history.log.columns
     rules = {name: rule for name, kind in RULES.items() for rule in DEFAULT if type(rule) is kind and (exact or name != "duplicates")}
@@ -266,14 +294,19 @@ def rules(history: History, said: Mapping[str, Any] | None = None, fill: Mapping
         rules[f"missing_{column}"] = _rule(
             f"[fill] {column}", Missing, {"column": column, **({"how": how} if isinstance(how, str) else how)}
         )
-    return tuple(rules.values())
+    return tuple(sorted(rules.values(), key=lambda rule: not isinstance(rule, ShiftClock)))
 
 
 def _rule(where: str, made: type | None, value: Any) -> Any:
     try:
-        return made(**{key: tuple(each) if isinstance(each, list) else each for key, each in value.items()})  # type: ignore[misc]
+        return made(**{key: tuple(map(_part, each)) if isinstance(each, list) else each for key, each in value.items()})  # type: ignore[misc]
     except (TypeError, AttributeError) as error:
         raise SettingsError(
             f"{where} = {value!r} is not understood ({error}).", f"The rules are {', '.join(RULES)}; [fill] names columns.",
             "Give false or a table.",
         ) from error  # fmt: skip
+
+
+def _part(said: Any) -> Any:
+    """Return an entry of a list as a rule takes it: a table is a rate of a currency."""
+    return Rate(**said) if isinstance(said, dict) else said

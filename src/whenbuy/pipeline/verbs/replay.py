@@ -24,7 +24,7 @@ from whenbuy.ingest.read import Reading, read
 from whenbuy.pipeline.keeping.quarantine import kept
 from whenbuy.pipeline.keeping.shop import Shop
 from whenbuy.pipeline.telling.result import Result
-from whenbuy.pipeline.verbs.intake import FOUND, Say, accounts, dialect_of, rules, store
+from whenbuy.pipeline.verbs.intake import FOUND, Say, accounts, as_it_came, dialect_of, rules, store
 
 READING: Final = "reading"
 """The name under which rows that reading rejected are read again, beside the names of rules."""
@@ -69,7 +69,9 @@ def replay(folder: Path, rule: str | None = None, reason: str | None = None, *, 
             return _read_again(shop, cleaned, rejects, chosen, found, say, now or datetime.now(UTC))
         left = put_back(cleaned, chosen)
         counts = accounts(int(found["counts"]["rows"]), len(rejects), left)
-        store(shop.folder, left, rejects, {**found, "counts": counts})
+        settings, before = shop.settings(RULES), put_back(cleaned).history
+        came = as_it_came(before, left, rules(before, settings.clean, settings.fill))
+        store(shop.folder, left, rejects, {**found, "counts": counts}, came)
     back = counts["removed"]
     undone = len(cleaned.quarantine) - len(left.quarantine)
     return _told(counts, f"{undone:,} findings of cleaning were undone; {back:,} rows are still set aside.")
@@ -108,11 +110,13 @@ def _read_again(
     end = max(history.end, history.clock.next_midnight(int(lines.known_at.max())))
     history = replace(history, log=group(lines, end, history.clock))
     say(f"cleaning {len(history.log):,} events")
-    again = clean(history, rules(history, settings.clean, settings.fill), now=now)
+    found_rules = rules(history, settings.clean, settings.fill)
+    again = clean(history, found_rules, now=now)
     others = rejects.join(chosen, on=["file", "row", "reason"], how="anti", maintain_order="left", nulls_equal=True)
     left = Rejects.of([others, still]).frame
     counts = accounts(int(found["counts"]["rows"]), len(left), again)
-    store(shop.folder, again, left, {**found, "cleaning": list(again.report.sentences()), "counts": counts})
+    came = as_it_came(history, again, found_rules)
+    store(shop.folder, again, left, {**found, "cleaning": list(again.report.sentences()), "counts": counts}, came)
     return _told(counts, f"{len(chosen) - len(still):,} of {len(chosen):,} rejected rows could be read now.")
 
 
