@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.quality import diginetica, reviews, segments, simulated_answers, tafeng, visits
+from benchmarks.quality import cold_start, diginetica, reviews, segments, simulated_answers, tafeng, visits
 from benchmarks.rows import Row
 
 
@@ -14,3 +14,4 @@ def rows() -> Iterator[Row]:
     yield from diginetica.rows()
     yield from visits.rows()
     yield from simulated_answers.rows()
+    yield from cold_start.rows()

@@ -1,7 +1,8 @@
 """Answers about leaving, service, response, dwell and risk in the simulated shop whose truth about each is known.
 
-Rows for the area ``answers``: ``rows()`` yields them. What is compared are forecasts as of 28 days before the log's end, of everybody known
-by then, over the 28 days after. The oracle is ``SimulatedShop.foreseen``: it knows the laws, and of each customer what her log says.
+Rows for the area ``answers``: ``rows()`` yields them. What is compared are forecasts as of the latest moment whose 28 days are ripe, of
+everybody known by then, over the 28 days after. The oracle is ``SimulatedShop.foreseen``: it knows the laws, and of each customer what her
+log says.
 """
 
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ def rows() -> Iterator[Row]:
 def losses(seed: int, users: int = USERS) -> Iterator[Row]:
     """Yield for each answer its log-loss over the oracle's, the floor's beside it, and its calibration error."""
     shop = simulate(users, seed=seed, parameters=Parameters.frozen("service"))
-    history, cutoff = shop.history, shop.history.end - DAYS * DAY
+    history = shop.history
+    cutoff = history.end - round((DAYS + history.lateness_days) * DAY)
 
     def candidates(answer: str, grid: Any) -> Any:
         return floors(answer, grid) if answer == "purchase" else learners(answer, grid)  # purchases have benchmarks of their own

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import DAY, Codes, Floats, Instants, Singles
+from whenbuy.core.clock import Clock
 from whenbuy.core.errors import SettingsError
 from whenbuy.core.history import Past
 from whenbuy.core.kernel import kernel
@@ -58,9 +59,15 @@ class Trend:
 
     def block(self, past: Past) -> Trends:
         """Return the trends of each key (n)."""
-        log, clock = past._history.log, past._history.clock
-        days, row = np.unique(clock.midnight_before(past.keys.cutoff), return_inverse=True)
-        return Trends(self.shelf, row.astype(np.int64), self.halflives_days, _kept(self, log, tuple(days.tolist())))
+        moments, place = np.unique(past.keys.cutoff, return_inverse=True)
+        days, row = np.unique(_midnights(past._history.clock, tuple(moments.tolist())), return_inverse=True)
+        return Trends(self.shelf, row[place].astype(np.int64), self.halflives_days, _kept(self, past._history.log, tuple(days.tolist())))
+
+
+@lru_cache(maxsize=16)
+def _midnights(clock: Clock, moments: tuple[int, ...]) -> Instants:
+    """Return the beginning of the local day in which each moment lies (n); kept for the next time."""
+    return clock.midnight_before(np.array(moments, np.int64))
 
 
 @lru_cache(maxsize=4)

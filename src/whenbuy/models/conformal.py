@@ -22,6 +22,7 @@ from whenbuy.core.errors import NotEnoughDataError, WhenbuyError
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import Amount
 from whenbuy.core.learner import Model, can_learn_on, refuse_leak
+from whenbuy.models.cut_short import standing
 from whenbuy.models.ladder import without_crossings
 
 _LEAST: Final = 0.01
@@ -120,16 +121,17 @@ class ConformalModel:
 
 def orders_known(examples: Examples) -> Floats:
     """Return how many orders are known of each key (n), 0 where none is or the table does not say."""
-    if "frequency" not in examples.table.names:
+    table = examples.table
+    if not {"frequency", "recency_days"} <= set(table.names):
         return np.zeros(len(examples))
-    return np.nan_to_num(examples.table.column("frequency") + 1.0)
+    return np.where(np.isnan(table.column("recency_days")), 0.0, np.nan_to_num(table.column("frequency")) + 1.0)
 
 
 def conformal(forecast: Amount, labels: Labels, orders: Floats | None = None) -> Adjustment:
     """Return the adjustment that makes the quantiles of a forecast hold on these rows.
 
-    Only rows whose amount was observed count. A level so far out that so few rows cannot speak of it (fewer than 1 / (1 - level) of them,
-    for an upper one) stays where it is.
+    Only rows whose amount was observed count, each for as many as it stands for (see `standing`). A level so far out that so few rows
+    cannot speak of it (fewer than 1 / (1 - level) of them, for an upper one) stays where it is.
 
     Parameters
     ----------
@@ -155,11 +157,12 @@ def conformal(forecast: Amount, labels: Labels, orders: Floats | None = None) ->
     mean = np.maximum(forecast.mean[rows], 0.0)
     least = _LEAST * float(mean.mean()) or 1.0
     errors = (labels.value[rows][:, None] - forecast.quantiles[rows]) / np.maximum(mean, least)[:, None]
-    shift = _shifts(errors, forecast.levels)
+    stand = standing(labels)[rows]
+    shift = _shifts(errors, stand, forecast.levels)
     if orders is None:
         return Adjustment(forecast.levels, shift, least)
-    groups = [errors[_group(orders[rows]) == group] for group in range(len(_APART) + 1)]
-    apart = np.stack([_shifts(own, forecast.levels) if len(own) >= _ENOUGH else shift for own in groups])
+    groups = [np.flatnonzero(_group(orders[rows]) == group) for group in range(len(_APART) + 1)]
+    apart = np.stack([_shifts(errors[own], stand[own], forecast.levels) if len(own) >= _ENOUGH else shift for own in groups])
     return Adjustment(forecast.levels, shift, least, apart)
 
 
@@ -167,18 +170,26 @@ def _group(orders: Floats) -> Ints:
     return np.searchsorted(_APART, orders, side="right")
 
 
-def _shifts(errors: Floats, levels: Floats) -> Floats:
-    """Return by how much each quantile is shifted (q) for some errors (n x q)."""
-    return np.array([_shift(error, float(level)) for error, level in zip(errors.T, levels, strict=True)])
+def _shifts(errors: Floats, stand: Floats, levels: Floats) -> Floats:
+    """Return by how much each quantile is shifted (q) for some errors (n x q) that stand for so many each (n)."""
+    return np.array([_shift(error, stand, float(level)) for error, level in zip(errors.T, levels, strict=True)])
 
 
-def _shift(error: Floats, level: float) -> float:
-    """Return by how much a quantile is shifted: the conformal quantile of its errors (n), on the safe side."""
-    n, ordered = len(error), np.sort(error)
+def _shift(error: Floats, stand: Floats, level: float) -> float:
+    """Return by how much a quantile is shifted: the conformal quantile of its errors (n), on the safe side.
+
+    One more error, which stands for as much as the mean one, may lie anywhere (Tibshirani et al. 2019, "Conformal prediction under
+    covariate shift").
+    """
     if abs(level - 0.5) < _ROUNDING:
         return 0.0
-    place = np.ceil((n + 1) * level - _ROUNDING) if level > 0.5 else np.floor((n + 1) * level + _ROUNDING)
-    return float(ordered[int(place) - 1]) if 1 <= place <= n else 0.0
+    order = np.argsort(error, kind="stable")
+    share = np.cumsum(stand[order]) / (stand.sum() + stand.mean())
+    if level > 0.5:
+        place = int(np.searchsorted(share, level - _ROUNDING))
+    else:
+        place = int(np.searchsorted(share, level + _ROUNDING, side="right")) - 1
+    return float(error[order[place]]) if 0 <= place < len(error) else 0.0
 
 
 def _require_levels(answer: Amount, levels: Floats) -> None:

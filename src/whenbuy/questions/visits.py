@@ -56,7 +56,8 @@ class NextDwell:
     """Seconds that she stays on her next visit: the sum of ``dwell_s`` over its acts.
 
     Observed where a visit began within the horizon, told something about dwell and was over, ``pause_s`` seconds after its last act, by the
-    window's end. A visit that may still go on is censored at what it told so far.
+    window's end. A visit that may still go on then is censored at what its acts told up to ``pause_s`` seconds before: a short visit that
+    ended in that last while cannot be told from a long one, so neither may say that it ended.
     """
 
     horizon_days: float
@@ -70,10 +71,10 @@ class NextDwell:
 
     def label(self, past: Past, future: Future) -> Labels:
         """Return the seconds of the next visit (n), 0 where nothing of it is known."""
-        _, stayed, last = _walked(future, self.pause_s)
-        over = (last != MISSING) & (last + round(self.pause_s * 1e6) <= future.ripe)
-        seconds = np.where(stayed == MISSING, 0, stayed) / _scale(future)
-        return Labels(seconds, over & (stayed != MISSING), np.maximum(future.ripe, past.keys.cutoff))
+        _, stayed, so_far, last = _walked(future, self.pause_s)
+        over = (last != MISSING) & (last + round(self.pause_s * 1e6) <= future.ripe) & (stayed != MISSING)
+        seconds = np.where(over, stayed, np.where(so_far == MISSING, 0, so_far)) / _scale(future)
+        return Labels(seconds, over, np.maximum(future.ripe, past.keys.cutoff))
 
 
 def _scale(future: Future) -> int:
@@ -81,13 +82,13 @@ def _scale(future: Future) -> int:
     return 1 if dwell is None else dwell.scale
 
 
-def _walked(future: Future, pause_s: float) -> tuple[Ints, Ints, Instants]:
-    """Return how many visits begin in each window (n), the dwell of the first of them and the instant of its last act."""
-    log, keys = future._history.log, future.keys
+def _walked(future: Future, pause_s: float) -> tuple[Ints, Ints, Ints, Instants]:
+    """Return how many visits begin in each window (n), the first one's dwell in all and so far, and its last instant."""
+    log, keys, pause = future._history.log, future.keys, round(pause_s * 1e6)
     by_time = np.empty(0, np.int64) if log.by_time is None else log.by_time
     return walk(
         log.offsets, log.time, by_time, log.kind, counting(log, COMES), *told_columns(log), keys.code, future.start, future.end,
-        round(pause_s * 1e6),
+        future.ripe - pause, pause,
     )  # fmt: skip
 
 
@@ -131,11 +132,12 @@ class PastVisits:
 @kernel
 def walk(
     offsets: Ints, time: Instants, by_time: Ints, kinds: Kinds, acts: Bools, session: Codes, dwell: Ints,
-    code: Codes, start: Instants, end: Instants, pause: int,
-) -> tuple[Ints, Ints, Instants]:  # fmt: skip
-    """Return per window [start, end): visits that begin in it, and of the first one its dwell and its last instant (MISSING where none)."""
+    code: Codes, start: Instants, end: Instants, sure: Instants, pause: int,
+) -> tuple[Ints, Ints, Ints, Instants]:  # fmt: skip
+    """Return per window [start, end) how many visits begin; of the first (else MISSING) dwell, dwell up to ``sure``, last instant."""
     n = len(code)
-    count, stayed, last = np.zeros(n, np.int64), np.full(n, MISSING, np.int64), np.full(n, MISSING, np.int64)
+    count, stayed = np.zeros(n, np.int64), np.full(n, MISSING, np.int64)
+    so_far, last = np.full(n, MISSING, np.int64), np.full(n, MISSING, np.int64)
     for i in range(n):
         if code[i] >= len(offsets) - 1:
             continue
@@ -153,8 +155,10 @@ def walk(
                 last[i] = time[row]
                 if len(dwell) and dwell[row] != MISSING:
                     stayed[i] = dwell[row] + (stayed[i] if stayed[i] != MISSING else 0)
+                    if time[row] <= sure[i]:
+                        so_far[i] = stayed[i]
             before, named = time[row], own
-    return count, stayed, last
+    return count, stayed, so_far, last
 
 
 @kernel

@@ -14,7 +14,7 @@ from whenbuy.core.forecast import Amount
 from whenbuy.evaluate.amount import amount_measures
 from whenbuy.models import conformal as home
 from whenbuy.models import ladder, log_line, spend, terms
-from whenbuy.models.conformal import Adjustment, ConformalModel, conformal
+from whenbuy.models.conformal import Adjustment, ConformalModel, conformal, orders_known
 from whenbuy.models.spend import SpendRate
 
 LEVELS = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
@@ -133,3 +133,9 @@ def test_the_model_carries_it_and_knows_as_late_as_both():
     assert (stored(adjusted, TYPES).predict(asked).quantiles == expected).all()
     with pytest.raises(LeakError):
         adjusted.predict(valid)
+
+
+def test_who_ordered_nothing_is_not_taken_for_who_ordered_once():
+    made = examples({"frequency": np.array([0.0, 0.0, 4.0]), "recency_days": np.array([np.nan, 3.0, 1.0])})
+    assert orders_known(made).tolist() == [0, 1, 5]
+    assert orders_known(examples({"recency_days": np.zeros(2)})).tolist() == [0, 0]

@@ -41,7 +41,7 @@ def write_best(score: Floats, touched: Ints, count: int, item: Codes, out: Float
 
 
 @kernel
-def _likely(score: Floats, most: int) -> Ints:
+def _likely(score: Floats | Singles, most: int) -> Ints:
     """Return things (rising) among which are the ``most`` greatest scores: those not below the greatest of as many parts of the shelf."""
     parts = (len(score) + _LOOK - 1) // _LOOK
     if parts <= most:
@@ -67,7 +67,7 @@ def nearest(asked: Singles, table: Singles, bias: Singles, item: Codes, out: Flo
     part of the table while it is near.
     """
     things, n = table.shape[1], len(asked)
-    score, share = np.empty((_TOGETHER, things), np.float32), np.empty(things)
+    score, share = np.empty((min(n, _TOGETHER), things), np.float32), np.empty(things)
     for first in range(0, n, _TOGETHER):
         count = min(_TOGETHER, n - first)
         for begin in range(0, things, _PART):
@@ -76,13 +76,11 @@ def nearest(asked: Singles, table: Singles, bias: Singles, item: Codes, out: Flo
                 _products(asked[first + i], table[:, begin:end], bias[begin:end], score[i, begin:end])
         for i in range(count):
             row = score[i]
-            top, whole = row.max(), 0.0
+            top, whole, some = row.max(), 0.0, _likely(row, item.shape[1])
             for j in range(things):
-                share[j] = np.exp(row[j] - top)
-                whole += share[j]
-            for j in range(things):
-                share[j] /= whole
-            some = _likely(share, item.shape[1])
+                whole += np.exp(row[j] - top)
+            for j in some:
+                share[j] = np.exp(row[j] - top) / whole
             write_best(share, some, len(some), item[first + i], out[first + i])
 
 

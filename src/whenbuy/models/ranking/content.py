@@ -15,7 +15,7 @@ from whenbuy.core.examples import Examples
 from whenbuy.core.kernel import kernel
 from whenbuy.core.ranking import Ranking, Shelf
 from whenbuy.models.ranking.best import write_best
-from whenbuy.models.ranking.reading import FIRST, age_days, answered, learned_from, require_first, seen_until, trails_of
+from whenbuy.models.ranking.reading import FIRST, age_days, answered, learned_from, log_prices, require_first, seen_until, trails_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +112,21 @@ class ContentModel:
         trails, settings = trails_of(examples, self.shelf), self.settings
         days = np.maximum(np.repeat(trails.at, np.diff(trails.offsets)) - trails.time, 0) / DAY
         worth = trails.strength.astype(np.float64) * np.exp(-days * np.log(2.0) / settings.halflife_days)
-        return of_her_words(trails.offsets, trails.item, worth, *self._table, settings.price, settings.first)
+        return of_her_words(trails.offsets, trails.item, worth, *self._table, self.settings.first)
 
     @cached_property
-    def _table(self) -> tuple[Codes, Ints, Ints, Codes, Singles, Singles]:
-        """The word of each thing by attribute, where the words of each begin among all, the things of all words, logarithms of prices."""
+    def _table(self) -> tuple[Codes, Singles, Ints, Ints, Codes, Singles, Floats, Floats]:
+        """What `of_her_words` reads of the shelf, from the word of each thing on, in its order."""
         parts = list(self.words.values())
         shift = np.concatenate([[0], np.cumsum([len(part.offsets) - 1 for part in parts])]).astype(np.int64)
         before = np.concatenate([[0], np.cumsum([len(part.item) for part in parts])]).astype(np.int64)
         offsets = np.concatenate([*(part.offsets[:-1] + start for part, start in zip(parts, before, strict=False)), before[-1:]])
         item, share = np.concatenate([part.item for part in parts]), np.concatenate([part.share for part in parts])
-        price = self.shelf.price if len(self.shelf.price) else np.zeros(len(self.shelf), np.float32)
-        worth = np.log(np.where(price > 0, price, np.nan)).astype(np.float32)
-        return np.stack([self.shelf.attributes[name] for name in self.words]), shift, offsets, item, share, worth
+        own = np.zeros((len(parts), len(self.shelf)), np.float32)
+        for mine, part in zip(own, parts, strict=True):
+            mine[part.item] = part.share
+        price = self.settings.price * log_prices(self.shelf).astype(np.float64)
+        return np.stack([self.shelf.attributes[name] for name in self.words]), own, shift, offsets, item, share, price, np.exp(price)
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> Ranking:
         """Return the ranking of each key."""
@@ -145,12 +147,14 @@ def _words(code: Codes, weight: Floats, words: int, keep: int) -> Words:
 
 @kernel
 def of_her_words(
-    offsets: Ints, item: Codes, worth: Floats, codes: Codes, shift: Ints, word_offsets: Ints, word_item: Codes, share: Singles,
-    price: Singles, hold: float, most: int,
+    offsets: Ints, item: Codes, worth: Floats, codes: Codes, own: Singles, shift: Ints, word_offsets: Ints, word_item: Codes,
+    share: Singles, price: Floats, held: Floats, most: int,
 ) -> tuple[Codes, Floats]:  # fmt: skip
     """Return the things with the greatest sum over the words of her trail of (share of the word in it) * (share of the thing in the word).
 
-    ``codes`` (attributes x k) tells the word of each thing, ``shift`` where the words of an attribute begin among all.
+    ``codes`` and ``own`` (attributes x k) tell the word of each thing and its share in it, ``shift`` where the words of an attribute begin
+    among all; ``price`` and ``held`` the logarithm of what its price counts, and that itself. Not all things are summed up: of one among
+    the best some word says as much at least as the last of the best gets, divided by the number of attributes.
     """
     n, things, words = len(offsets) - 1, codes.shape[1], len(word_offsets) - 1
     found, out = np.empty((n, most), np.int32), np.empty((n, most))
@@ -159,23 +163,58 @@ def of_her_words(
     for i in range(n):
         part, weight = item[offsets[i] : offsets[i + 1]], worth[offsets[i] : offsets[i + 1]]
         heard, usual = _taste(part, weight, codes, shift, price, liked, named)
-        count, total = 0, max(weight.sum(), 1e-300)
+        count, total, level = 0, max(weight.sum(), 1e-300), np.exp(-usual)
+        for word in named[:heard]:
+            liked[word] /= total
+        least = _least(named[:heard], liked, shift, word_offsets, word_item, share, held, level, most) / len(codes)
         for word in named[:heard]:
             for place in range(word_offsets[word], word_offsets[word + 1]):
-                thing, w = word_item[place], liked[word] / total * share[place]
-                if not np.isnan(usual) and not np.isnan(price[thing]):
-                    w *= np.exp(-hold * abs(price[thing] - usual))
+                if liked[word] * share[place] < least:
+                    break
+                thing = word_item[place]
                 if score[thing] == 0.0:
                     touched[count] = thing
                     count += 1
-                score[thing] += max(w, 1e-300)
-            liked[word] = 0.0
+                    score[thing] = 1.0
+        for thing in touched[:count]:
+            told = 0.0
+            for a in range(len(codes)):
+                if codes[a, thing] >= 0:
+                    told += max(_at_price(liked[shift[a] + codes[a, thing]] * own[a, thing], held[thing] * level), 0.0)
+            score[thing] = max(told, 1e-300)
+        liked[named[:heard]] = 0.0
         write_best(score, touched, count, found[i], out[i])
     return found, out
 
 
 @kernel
-def _taste(item: Codes, worth: Floats, codes: Codes, shift: Ints, price: Singles, liked: Floats, named: Ints) -> tuple[int, float]:
+def _least(
+    named: Ints, liked: Floats, shift: Ints, word_offsets: Ints, word_item: Codes, share: Singles, held: Floats, level: float, most: int
+) -> float:
+    """Return a score that the best things reach: so many get as much from the words of one attribute alone; 0 where they are fewer."""
+    best, some = 0.0, np.empty(len(named) * most)
+    for a in range(len(shift) - 1):
+        count = 0
+        for word in named:
+            if shift[a] <= word < shift[a + 1]:
+                for place in range(word_offsets[word], min(word_offsets[word] + most, word_offsets[word + 1])):
+                    some[count] = _at_price(liked[word] * share[place], held[word_item[place]] * level)
+                    count += 1
+        if count >= most:
+            best = max(best, np.partition(some[:count], count - most)[count - most])
+    return best * (1 - 1e-9)
+
+
+@kernel
+def _at_price(worth: float, dearer: float) -> float:
+    """Return a worth, held back by how much dearer or cheaper the thing is than hers; as it is, where that is not a number."""
+    if dearer > 1.0:
+        return worth / dearer
+    return worth * dearer if dearer <= 1.0 else worth
+
+
+@kernel
+def _taste(item: Codes, worth: Floats, codes: Codes, shift: Ints, price: Floats, liked: Floats, named: Ints) -> tuple[int, float]:
     """Write how much each word is liked; return how many words are, and the mean logarithm of the prices (NaN where none is known)."""
     heard, logs, priced = 0, 0.0, 0.0
     for step in range(len(item)):

@@ -9,6 +9,7 @@ import numpy as np
 from whenbuy.core.arrays import DAY, Codes, Floats, Instants, Ints, Singles
 from whenbuy.core.kernel import kernel
 from whenbuy.core.ranking import Shelf, Trails
+from whenbuy.models.ranking.reading import log_prices
 
 FEATURES: Final = (
     "own_times", "own_steps_ago", "own_orders_ago", "own_days_ago", "own_strength", "own_gap_days", "steps", "orders", "silent_days",
@@ -24,8 +25,6 @@ def pair_features(trails: Trails, shelf: Shelf, offsets: Ints, item: Codes) -> S
     are none.
     """
     first = next(iter(shelf.attributes.values()), np.full(len(shelf), -1, np.int32))
-    price = shelf.price if len(shelf.price) else np.zeros(len(shelf), np.float32)
-    log_price = np.log(np.where(price > 0, price, np.nan)).astype(np.float32)
     kinds = int(first.max(initial=-1)) + 1
     out = np.full((len(item), len(FEATURES)), np.nan, np.float32)
     _told(
@@ -36,7 +35,7 @@ def pair_features(trails: Trails, shelf: Shelf, offsets: Ints, item: Codes) -> S
         trails.strength,
         trails.at,
         first,
-        log_price,
+        log_prices(shelf),
         max(kinds, 1),
         offsets,
         item,

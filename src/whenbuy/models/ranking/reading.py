@@ -44,9 +44,12 @@ class Voice(Protocol):
 
 
 def trails_of(examples: Examples, shelf: Shelf) -> Trails:
-    """Return what each key met of a shelf; steps to things that do not stand on it are left out."""
+    """Return what each key met of a shelf; steps to things that do not stand on it are left out.
+
+    Where the same things were stored twice the trails are returned as they are: their places on both shelves are the same.
+    """
     trails = examples.block(TRAILS, Trails)
-    if trails.shelf is shelf:
+    if trails.shelf is shelf or _same(trails.shelf.names, shelf.names):
         return trails
     item = place_on(shelf.names, trails.shelf.names)[trails.item]
     stays = item >= 0
@@ -72,6 +75,13 @@ def _placed(trends: Trends, shelf: Shelf) -> Singles:
 @lru_cache(maxsize=16)
 def _same(names: Dictionary, others: Dictionary) -> bool:
     return names.ids.equals(others.ids)
+
+
+@lru_cache(maxsize=16)
+def log_prices(shelf: Shelf) -> Singles:
+    """Return the logarithm of the price of each thing (k), NaN where none is known; kept for the next time."""
+    price = shelf.price if len(shelf.price) else np.zeros(len(shelf), np.float32)
+    return np.log(np.where(price > 0, price, np.nan)).astype(np.float32)
 
 
 def learned_from(examples: Examples, name: str) -> Trails:

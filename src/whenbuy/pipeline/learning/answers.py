@@ -107,7 +107,7 @@ class Answer:
 
     @property
     def batch(self) -> bool:
-        """Whether it is answered in batches only: one customer at a time, live, is answered what every fit learns, and chances."""
+        """Whether its models have no compiled rows: live it costs milliseconds. What every fit learns has them, and so have chances."""
         return not self.usual and (self.kind != "chance" or bool(self.block))
 
     def window(self, grid: Grid) -> float | None:

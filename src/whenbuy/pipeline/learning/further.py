@@ -27,11 +27,12 @@ def activity(grid: Grid) -> Learners:
     from whenbuy.models.boosted_curve import DirectHorizons
     from whenbuy.models.floors import KaplanMeier
     from whenbuy.models.last_act import LastAct
+    from whenbuy.models.latest import Latest
     from whenbuy.models.prepared import Prepared
     from whenbuy.models.recast import Reads, Recast
 
     floor = KaplanMeier(grid.days, column="event_recency_days")
-    boosted = Prepared(DirectHorizons(grid.days, key_days=grid.shortest, max_rows=100_000), (LastAct(),))
+    boosted = Prepared(DirectHorizons(grid.days, key_days=grid.shortest, max_rows=200_000), (Latest(), LastAct()))
     labels = (("purchase", "activity"),)
     return (Recast(floor, "activity", Reads(labels)), Recast(boosted, "activity", Reads(labels, beside=VISITS)))
 
@@ -48,14 +49,15 @@ def dwell(grid: Grid) -> Learners:
     """Return the candidates for the seconds that she stays on her next visit."""
     from whenbuy.models.amount_floors import GlobalMean, OwnMean
     from whenbuy.models.boosted_amount import BoostedAmount
+    from whenbuy.models.cut_short import CutShort
     from whenbuy.models.recast import Reads, Recast
 
     del grid
     own = (("frequency", "dwell_visits"), ("mean_amount", "dwell_mean_s"))
     return (
-        Recast(GlobalMean(), "dwell", Reads((("amount", "dwell"),))),
-        Recast(OwnMean(), "dwell", Reads((("amount", "dwell"),), own, beside=VISITS)),
-        Recast(BoostedAmount("dwell", max_rows=60_000), "dwell", Reads((("dwell", "dwell"),), beside=VISITS)),
+        Recast(CutShort(GlobalMean(), "amount"), "dwell", Reads((("amount", "dwell"),))),
+        Recast(CutShort(OwnMean(), "amount"), "dwell", Reads((("amount", "dwell"),), own, beside=VISITS)),
+        Recast(CutShort(BoostedAmount("dwell", max_rows=60_000), "dwell"), "dwell", Reads((("dwell", "dwell"),), beside=VISITS)),
     )
 
 

@@ -154,7 +154,7 @@ class Recommender:
         return np.take_along_axis(item, order, axis=1).astype(np.int32)
 
     def _why(self, trail: Trails, items: Codes) -> tuple[str, ...]:
-        return tuple(because(trail, int(item), self.near, self.due) for item in items if item >= 0)
+        return because(trail, items[items >= 0], self.near, self.due)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +191,7 @@ class Recommendations:
         prior = np.zeros(len(self), bool) if self.ranking.prior is None else self.ranking.prior
         columns: dict[str, Any] = {name: self.shelf.words[name].names(codes[item]) for name, codes in self.shelf.attributes.items()}
         if len(self.shelf.price):
-            columns["price"] = pl.Series(self.shelf.price[item].astype(float), nan_to_null=True)
+            columns["price"] = pl.Series(self.shelf.price[item].astype(float), nan_to_null=True).round(2)
         columns["score"] = pl.Series(self.score[row, place], nan_to_null=True)
         if self.why is not None:
             columns["why"] = pl.Series([reason for each in self.why for reason in each], dtype=pl.String)

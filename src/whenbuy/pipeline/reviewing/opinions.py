@@ -13,8 +13,10 @@ from whenbuy.core.arrays import Floats, Ints
 from whenbuy.core.card import card
 from whenbuy.core.clock import Clock
 from whenbuy.core.errors import ColumnError, NotEnoughDataError
+from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
+from whenbuy.core.texts import Texts
 from whenbuy.models.text.fields import MEANING
 from whenbuy.models.text.reading import TextRating
 from whenbuy.models.text.topics import Topics, TopicsModel
@@ -29,6 +31,8 @@ GOOD: Final = 0.75
 """A rating is good from so far up the scale on: 4 of 1 to 5."""
 RATED: Final = 30
 """So many rated texts are needed before others are read."""
+TRIED: Final = 3_000
+"""On so many rated texts at most it is tried whether sentence vectors help."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +236,8 @@ def opinions(history: History, as_of: int | str | None = None, *, topics: int = 
         notes.append("The reviews have no texts (column text): there is no sentiment and there are no topics.")
         return Opinions(reviews, read, sentiment, topic, shares, tuple(notes), history.clock)
     try:
-        read, sentiment = _read(reviews, seed)
+        read, sentiment, said = _read(reviews, seed)
+        notes += said
     except NotEnoughDataError as error:
         notes.append(f"Texts are not read for sentiment: {error.got} {error.need}")
     try:
@@ -242,21 +247,46 @@ def opinions(history: History, as_of: int | str | None = None, *, topics: int = 
     return Opinions(reviews, read, sentiment, topic, shares, tuple(notes), history.clock)
 
 
-def _read(reviews: Reviews, seed: int) -> tuple[Floats, Floats]:
-    """Return the rating that each text reads like, and the chance that it is good (n each), by readers that knew none of her reviews."""
+def _read(reviews: Reviews, seed: int) -> tuple[Floats, Floats, list[str]]:
+    """Return the rating that each text reads like, and the chance that it is good (n each), by readers that knew none of her reviews.
+
+    Behind them stands what is to be said of how they were read.
+    """
     examples, texts = reviews.examples(), reviews.texts
     rated = int((np.isfinite(reviews.rating) & (texts.known if texts is not None else False)).sum())
     if rated < RATED:
         raise NotEnoughDataError(f"{rated} texts have a rating.", f"{RATED} teach what others say.", "Give a longer log.")
     writer = np.where(reviews.user < len(reviews.users), reviews.user, len(reviews.users) + np.arange(len(reviews)))
     fold = np.random.default_rng(seed).permutation(len(reviews.users) + len(reviews))[writer] % FOLDS
-    reader = TextRating(meaning=MEANING if at_hand() else 0.0, seed=seed)
-    levels, above = reader.out_of_fold(examples, fold.astype(np.int64))
+    levels, above, notes = _told(examples, fold.astype(np.int64), seed)
     low, high = reviews.scale
     good = int(np.searchsorted(levels, low + GOOD * (high - low)))
     sentiment = np.ones(len(reviews)) if good == 0 else above[:, good - 1] if good < len(levels) else np.zeros(len(reviews))
     known: Any = examples.block("texts", type(texts)).known if texts is not None else np.zeros(len(reviews), bool)
-    return np.where(known, levels[0] + above @ np.diff(levels), np.nan), np.where(known, sentiment, np.nan)
+    return np.where(known, levels[0] + above @ np.diff(levels), np.nan), np.where(known, sentiment, np.nan), notes
+
+
+def _told(examples: Examples, fold: Ints, seed: int) -> tuple[Floats, Floats, list[str]]:
+    """Return what the better reader tells of folds that it did not know (see `TextRating.out_of_fold`), and what is to be said of it.
+
+    Sentence vectors, where they are at hand, are read where that brings the reader nearer to the ratings of a sample.
+    """
+    plain = TextRating(seed=seed)
+    if not at_hand():
+        return *plain.out_of_fold(examples, fold), []
+    label, readers = examples.label("rating"), (plain, TextRating(meaning=MEANING, seed=seed))
+    rated = np.flatnonzero(label.observed & examples.block("texts", Texts).known)
+    whole = len(examples) <= TRIED
+    few = np.random.default_rng(seed).choice(rated, min(len(rated), TRIED), replace=False)
+    rows = np.arange(len(examples)) if whole else np.sort(few)
+    told = [reader.out_of_fold(examples.take(rows), fold[rows]) for reader in readers]
+    judged = np.isin(rows, rated)
+    wrong = [(levels[0] + above @ np.diff(levels) - label.value[rows])[judged] for levels, above in told]
+    without, beside = (float(np.sqrt(np.mean(each**2))) for each in wrong)
+    best = int(beside < without)
+    said = f"Sentence vectors are not read: with them ratings are missed by {beside:.2f}, with words alone by {without:.2f}."
+    levels, above = told[best] if whole else readers[best].out_of_fold(examples, fold)
+    return levels, above, [] if best else [said]
 
 
 def _topics(reviews: Reviews, learner: Topics) -> tuple[TopicsModel, Floats]:

@@ -39,6 +39,9 @@ _BELOW: Final = {
 }
 
 
+_NOTHING: Final = "No pair that enough orders hold is bought together more often than by chance: lower --support, or try --of item_id."
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Which paths are to be told.
@@ -83,7 +86,7 @@ def paths(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path | N
     instant = moment(history, as_of, say)
     table = _table(history, instant, asked)
     facts = {"as_of": history.clock.show(history.end if instant is None else instant), "what": asked.what, "rows": len(table)}
-    after = () if len(table) else ("Nothing is that frequent: lower --support.",)
+    after = () if len(table) else (_NOTHING if asked.what == "together" else "Nothing is that frequent: lower --support.",)
     if out is not None:
         write_frame(table, out)
         return Result(facts | {"files": [str(out)]}, after=(*after, f"{len(table):,} rows are in {out}."))

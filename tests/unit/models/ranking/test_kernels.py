@@ -4,6 +4,7 @@ import math
 from itertools import chain
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,13 +12,13 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.log import Dictionary
 from whenbuy.core.ranking import Shelf, Trails
 from whenbuy.models.ranking.best import _likely, best_of, best_of_each, nearest, write_best
-from whenbuy.models.ranking.content import of_her_words
+from whenbuy.models.ranking.content import Content, ContentModel, _words, of_her_words
 from whenbuy.models.ranking.due import visits
 from whenbuy.models.ranking.item_item import led_to, near_things
 from whenbuy.models.ranking.neighbours import Crowd, told_by_neighbours
 from whenbuy.models.ranking.own import own_items
 from whenbuy.models.ranking.pairs import FEATURES, pair_features, union
-from whenbuy.models.ranking.reading import _fill, steps_by_item
+from whenbuy.models.ranking.reading import _fill, log_prices, steps_by_item
 
 K, M = 6, 4
 
@@ -200,26 +201,40 @@ def test_visits_and_pairs(trail):
             )
 
 
-@given(trails())
-def test_content(trail):
-    codes = trail.shelf.attributes["category"][None, :]
-    offsets, item = np.array([0, 3, 5]), np.array([0, 2, 5, 1, 3], np.int32)
-    share, price = np.array([0.5, 0.3, 0.2, 0.6, 0.4], np.float32), np.log(trail.shelf.price)
-    worth = trail.strength.astype(float)
-    found, out = of_her_words(trail.offsets, trail.item, worth, codes, np.array([0, 2]), offsets, item, share, price, 0.5, M)
-    for row in range(len(trail)):
-        seen, score = list(steps(trail, row)), dict.fromkeys(range(K), 0.0)
-        known = [s for s in seen if not np.isnan(price[trail.item[s]])]
-        usual = sum(worth[s] * float(price[trail.item[s]]) for s in known) / sum(worth[s] for s in known) if known else math.nan
+@given(st.integers(0, 10_000))
+def test_content(seed):
+    """Two attributes, some words unknown and some things without a price: equal to a plain sum over all words and things."""
+    rng = np.random.default_rng(seed)
+    things, most = int(rng.integers(2, 40)), int(rng.integers(1, 6))
+    codes = np.stack([rng.integers(-1, 3, things), rng.integers(-1, 5, things)]).astype(np.int32)
+    price = np.where(rng.random(things) < 0.8, rng.normal(1, 1, things), np.nan).astype(np.float32)
+    names = Dictionary.of(f"i{i}" for i in range(things))
+    words = {"category": Dictionary.of("abc"), "brand": Dictionary.of("vwxyz")}
+    shelf = Shelf(names, dict(zip(words, codes, strict=True)), words, np.exp(price))
+    n = int(rng.integers(1, 4))
+    offsets = np.sort(np.concatenate([[0, 12], rng.integers(0, 12, n - 1)])).astype(np.int64)
+    item, worth = rng.integers(0, things, 12).astype(np.int32), rng.random(12) + 0.1
+    told = {name: _words(shelf.attributes[name], rng.random(things) + 0.1, len(words[name]), 6) for name in words}
+    model = ContentModel(Content(price=0.5), shelf, told, 0)
+    found, out = of_her_words(offsets, item, worth, *model._table, most)
+    logs = log_prices(shelf)
+    for row in range(n):
+        seen, score = range(offsets[row], offsets[row + 1]), dict.fromkeys(range(things), 0.0)
+        known = [s for s in seen if not np.isnan(logs[item[s]])]
+        usual = sum(worth[s] * float(logs[item[s]]) for s in known) / sum(worth[s] for s in known) if known else math.nan
+        whole = sum(worth[s] for s in seen)
         for s in seen:
-            word = int(codes[0, trail.item[s]])
-            for place in range(int(offsets[word]), int(offsets[word + 1])) if word >= 0 else ():
-                thing = int(item[place])
-                apart = abs(float(price[thing]) - usual)
-                score[thing] += (
-                    worth[s] / sum(worth[t] for t in seen) * float(share[place]) * (1 if math.isnan(apart) else math.exp(-0.5 * apart))
-                )
-        same(found, out, row, score)
+            for a, part in enumerate(told.values()):
+                word = int(codes[a, item[s]])
+                for place in range(int(part.offsets[word]), int(part.offsets[word + 1])) if word >= 0 else ():
+                    thing = int(part.item[place])
+                    apart = abs(float(logs[thing]) - usual)
+                    score[thing] += worth[s] / whole * float(part.share[place]) * (1 if math.isnan(apart) else math.exp(-0.5 * apart))
+        expected = sorted(((v, t) for t, v in score.items() if v > 1e-200), key=lambda one: (-one[0], one[1]))[:most]
+        held = found[row] >= 0
+        assert held.sum() == len(expected)
+        assert out[row][held] == pytest.approx([v for v, _ in expected], rel=1e-6)
+        assert [score[int(t)] for t in found[row][held]] == pytest.approx([v for v, _ in expected], rel=1e-6)
 
 
 @given(st.integers(0, 3), st.integers(0, 99))

@@ -13,10 +13,10 @@ from whenbuy.core.lapse import Lapse
 from whenbuy.core.number import Number
 from whenbuy.ingest.simulate import simulate
 from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.pipeline.deciding.bids import response_bids
 from whenbuy.pipeline.judging.trial import Trial
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.answers import ANSWERS, rooms, wanted
-from whenbuy.pipeline.deciding.bids import response_bids
 from whenbuy.pipeline.learning.catalogue import types
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import fit, refit

@@ -136,15 +136,16 @@ def test_reasons_are_those_of_her_own_trail():
     rows = [(0, 60 * DAY, 0, 1, 2, 1), (0, 70 * DAY, 0, 1, 2, 1), (0, 90 * DAY, 0, 0, 5, 1)]
     history = things(rows, users=1, late=False, end=DAYS * DAY)
     trail = Asking.of(model.shelf).trail.block(history.before(history.keys(["u0"], 98 * DAY)))
-    said = [because(trail, item, model.near, model.due) for item in range(5)]
+    said = because(trail, np.arange(5), model.near, model.due)
     assert said[1] == "because she bought it 28 days ago, usual gap 10 days"
     assert said[4] == "because she looked at it 8 days ago"
     assert "which she" in said[3] or "what she takes" in said[3]
     alone = things([(0, 60 * DAY, 0, 1, 3, 1)], users=1, late=False, end=DAYS * DAY)
     trail = Asking.of(model.shelf).trail.block(alone.before(alone.keys(["u0"], 98 * DAY)))
-    assert because(trail, 3, model.near, model.due) == "often bought with i2, which she bought 38 days ago"
-    assert because(trail, 2, model.near, model.due).startswith("because she bought it 38 days ago; others come back to it after")
-    assert because(trail.take(slice(0, 0)).take(slice(0, 0)), 0, model.near, model.due) == "many buy it these days"
+    led, own = because(trail, np.array([3, 2]), model.near, model.due)
+    assert led == "often bought with i2, which she bought 38 days ago"
+    assert own.startswith("because she bought it 38 days ago; others come back to it after")
+    assert because(trail.take(slice(0, 0)), np.array([0]), model.near, model.due) == ("many buy it these days",)
 
 
 def test_variety_spreads_the_categories():

@@ -9,6 +9,9 @@ import pytest
 from tests.unit.pipeline.reviewing.shop import GOOD, START, drawn, history, shop
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import ColumnError
+from whenbuy.models.text import fields
+from whenbuy.models.text.vectors import LENGTH, at_hand
+from whenbuy.pipeline.reviewing import opinions as home
 from whenbuy.pipeline.reviewing.opinions import opinions
 
 
@@ -107,3 +110,23 @@ def test_what_is_not_named_cannot_be_grouped():
     with pytest.raises(ColumnError, match="category"):
         opinion.frame("category")
     assert opinion.frame("month")["reviews"].to_list() == [9]
+
+
+def ciphered(text):
+    """The same text in a language of its own: every letter is another one."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return text.translate(str.maketrans(letters, "qwfpgjluyarstdhneiozxcvbkm"))
+
+
+@pytest.mark.skipif(not at_hand(), reason="the extra text is not installed")
+def test_sentence_vectors_are_read_where_they_help_in_whatever_language(monkeypatch):
+    rows = [(*row[:4], ciphered(row[4])) for row in drawn()]
+    foreign = opinions(history(rows))
+    assert np.corrcoef(foreign.read, foreign.reviews.rating)[0, 1] > 0.8
+    assert foreign.frame().filter(pl.col("falling"))["item_id"].to_list() == ["shoe"]
+    noise = np.random.default_rng(0)
+    monkeypatch.setattr(fields, "vectors", lambda texts: 3 * noise.normal(size=(len(texts), LENGTH)).astype(np.float32))
+    misled = opinions(history(rows))
+    assert any("Sentence vectors are not read" in note for note in misled.notes)
+    monkeypatch.setattr(home, "at_hand", lambda: False)
+    assert np.array_equal(misled.read, opinions(history(rows)).read)
