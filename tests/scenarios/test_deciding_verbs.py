@@ -169,6 +169,23 @@ def test_lapsing_customers_are_named_with_their_offers(place, tmp_path):
     assert fewer["lapsing"] < told["lapsing"]
 
 
+def test_a_win_back_and_a_plan_of_one_moment_do_not_contact_anybody_twice(place):
+    moment = ("--as-of", "2024-10-10")
+    first = asked(place, "plan", *moment, "--budget", "40", "--hold-out", "0")
+    back = asked(place, "win-back", *moment, "--hold-out", "0")
+    assert any(f"{first['plan']} (plan) was made for the same moment" in note for note in back["notes"])
+    again = asked(place, "plan", *moment, "--budget", "40", "--hold-out", "0")
+    assert again["plan"] == first["plan"], "the same question, the same plan"
+    more = asked(place, "plan", *moment, "--budget", "80", "--hold-out", "0")
+    assert any(f"{back['plan']} (win-back) was made for the same moment" in note for note in more["notes"])
+    sent = {
+        name: pl.read_parquet(place / "plans" / name / "decisions.parquet").drop_nulls("offer_id") for name in (back["plan"], more["plan"])
+    }
+    assert back["contacted"] > 0
+    both = sent[back["plan"]].join(sent[more["plan"]], on="user_id")
+    assert ((both["send_at_right"] - both["send_at"]).dt.total_days().abs() >= 7).all()
+
+
 def test_without_known_effects_the_lapsing_are_named_all_the_same(plain):
     told = json.loads(ok("win-back", "--as-of", AS_OF, "--shop", plain, "--json").out)
     assert told["lapsing"] == len(told["customers"])

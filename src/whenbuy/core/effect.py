@@ -69,6 +69,30 @@ class Exposure:
         return Exposure(self.offers, self.arm[rows], self.propensity[rows], *parts)
 
 
+AHEAD = "ahead"
+"""The block of examples that holds what the shop's calendar says of the days after each cutoff."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ahead:
+    """The public campaigns of the days after each cutoff: a block of examples.
+
+    Parameters
+    ----------
+    running
+        How many run on an average day of each stretch of days (n x g).
+    """
+
+    running: Floats
+
+    def __len__(self) -> int:
+        return len(self.running)
+
+    def take(self, rows: slice | Ints) -> Ahead:
+        """Return those after some of the cutoffs."""
+        return Ahead(self.running[rows])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
     """What each offer adds to an outcome of each customer: E[outcome | offer] - E[outcome | none].

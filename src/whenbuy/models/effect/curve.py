@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints
-from whenbuy.core.effect import CurveEffect
+from whenbuy.core.effect import AHEAD, Ahead, CurveEffect
 from whenbuy.core.errors import UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
@@ -18,6 +18,7 @@ from whenbuy.models.effect.gained import DaysGained, Told, learn_days
 from whenbuy.models.effect.learned import Z80, mean_effect
 from whenbuy.models.effect.modifiers import Modifiers
 from whenbuy.models.effect.residual import received
+from whenbuy.models.effect.season import Cells, Season, learn_season
 from whenbuy.models.effect.trial import Trial
 from whenbuy.models.effect.usual import Usual
 from whenbuy.models.trees.arrays import Trees
@@ -25,6 +26,10 @@ from whenbuy.models.trees.boosting import Boosting
 
 _FASTER: Final = 4.0
 """No offer is taken to have made the orders of a stretch more than so many times as many, or as few, when what comes anyway is told."""
+_SCATTER: Final = Boosting("poisson", trees=30, learning_rate=0.15, leaves=6, min_leaf=300, feature_fraction=0.5)
+"""How it is learned whose orders scatter more than those of others."""
+_SCATTERED, _STRAY, _LEAST_FORECAST = 60_000, 50.0, 0.02
+"""On so many rows, at most; a row that strays more (in squares over the forecast, which is no less than the last) strays so much."""
 _SLOWEST: Final = 0.05
 """No offer slows the orders of a stretch below this share of what comes without it."""
 
@@ -88,14 +93,22 @@ class CurveUplift:
         bought = tuple(replace(self.grow, objective="binary").grow(values, count[idle] > 0, weight) for count in orders.T)
         modifiers = Modifiers.of(whole.values, bought[-1].importance(), self.numbers)
         forecast = self._across(whole, each)
-        gained = learn_days(whole, Told(ends, np.cumsum(forecast, axis=1), _rate(forecast, days)), modifiers, days)
+        told = np.cumsum(forecast, axis=1)
+        gained = learn_days(whole, Told(ends, told, _rate(forecast, days), self._scatter(whole, ends, told)), modifiers, days)
         anyway = self._anyway(whole, each, forecast, gained)
         usual = np.average(np.diff(orders[idle], axis=1, prepend=0.0), axis=0, weights=weight)
         chance = np.array([np.average(count[idle] > 0, weights=weight) for count in orders.T])
+        alone = whole.arm == 0
+        cells = Cells.of(
+            watched.keys.cutoff[alone], _campaigns(watched, len(days))[alone],
+            np.diff(orders[alone], axis=1, prepend=0.0).astype(np.float64), _spread(forecast[alone], usual),
+            1 / np.maximum(whole.chance[alone, 0], 1e-6),
+        )  # fmt: skip
         mean = (gained.gained(whole.values) * _rate(forecast, days)[:, None, None]).mean(axis=0)
         return CurveUpliftModel(
             self.name, whole.offers, whole.columns, days, whole.known_until, gained, anyway, bought, usual, chance,
             np.diff(mean, axis=1, prepend=0.0), mean_effect(whole)[1],
+            learn_season(cells, np.concatenate([[0.0], days[:-1]]), days),
         )  # fmt: skip
 
     def _across(self, trial: Trial, orders: Floats) -> Floats:
@@ -108,6 +121,13 @@ class CurveUplift:
                 usual = Usual.learn(trial.columns, values, count[there], weight, self.grow)
                 found[here, k] = usual.orders(trial.columns, trial.values[here])
         return found
+
+    def _scatter(self, trial: Trial, orders: Floats, forecast: Floats) -> Floats:
+        """Return how many times the forecast the variance of the orders is, as the features tell (n x 2)."""
+        rows = self._some(np.arange(len(trial)), 1 + self.folds, _SCATTERED)
+        square = (orders - forecast) ** 2 / np.maximum(forecast, _LEAST_FORECAST)
+        each = [_SCATTER.grow(trial.values[rows], np.minimum(part[rows], _STRAY)).predict(trial.values) for part in square.T]
+        return np.clip(np.stack(each, axis=1), 1 / _FASTER, 2 * _FASTER)
 
     def _anyway(self, trial: Trial, orders: Floats, forecast: Floats, gained: DaysGained) -> tuple[Usual, ...]:
         """Return what is ordered anyway, as everybody's orders tell once it is known how much faster the offers made them.
@@ -127,11 +147,12 @@ class CurveUplift:
             Usual.learn(some.columns, some.values, count / f, f, self.grow) for count, f in zip(orders[rows].T, factor.T, strict=True)
         )
 
-    def _some(self, rows: Ints, turn: int) -> Ints:
-        """Return as many of some rows as forecasts are grown on."""
-        if len(rows) <= self.most:
+    def _some(self, rows: Ints, turn: int, most: int | None = None) -> Ints:
+        """Return as many of some rows as forecasts are grown on, or another number."""
+        most = self.most if most is None else most
+        if len(rows) <= most:
             return rows
-        return np.sort(np.random.default_rng([self.seed, turn]).choice(rows, self.most, replace=False))
+        return np.sort(np.random.default_rng([self.seed, turn]).choice(rows, most, replace=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,10 +168,13 @@ class CurveUpliftModel:
     anyway
         Orders of the first stretch, and of all later ones, when nothing is sent (1 or 2).
     bought
-        The chance to have bought by the end of each stretch when nothing is sent (g).
+        The chance to have bought by the end of each stretch when nothing is sent (g). It is learned by itself, and no season moves it: in
+        simulated shops with a year's wave that made it worse.
     usual, chance, mean, error
         The same on average (g, g, m x g), and the standard error of the effect on all of them (m): the answer for strangers, and how
         orders spread over the later stretches.
+    season
+        By how much more or less everybody orders in each stretch, as the calendar says; absent where it would not have helped.
     """
 
     name: str
@@ -165,6 +189,7 @@ class CurveUpliftModel:
     chance: Floats
     mean: Floats
     error: Floats
+    season: Season | None = None
 
     def predict(self, examples: Examples, *, in_sample: bool = False) -> CurveEffect:
         """Return both curves of each key; a stranger's are the mean ones, marked ``prior``.
@@ -180,9 +205,10 @@ class CurveUpliftModel:
         values = read_columns(examples.table, self.columns)
         stranger = np.asarray(np.isnan(values).all(axis=1))
         expected = np.stack([one.orders(self.columns, values) for one in self.anyway], axis=1)
+        each = _spread(expected, self.usual)
+        if self.season is not None:
+            each = each * self.season.factor(examples.keys.cutoff, _campaigns(examples, len(self.days)))
         chance = monotone(np.stack([trees.predict(values) for trees in self.bought], axis=1))
-        later = self.usual[1:] / max(float(self.usual[1:].sum()), 1e-12)
-        each = np.hstack([expected[:, :1], expected[:, 1:] * later])
         each[stranger], chance[stranger] = self.usual, monotone(self.chance[None, :])
         pace = _rate(expected, self.days)
         extra = np.diff(self.gained.gained(values) * pace[:, None, None], axis=2, prepend=0.0)
@@ -196,6 +222,18 @@ class CurveUpliftModel:
         spread = np.where(stranger[:, None], self.error, self.gained.error(values) * pace[:, None])
         low, high = middle - Z80 * spread, middle + Z80 * spread
         return CurveEffect(examples.keys, self.offers, without, offered, low, high, self.name, stranger, in_sample)
+
+
+def _spread(orders: Floats, usual: Floats) -> Floats:
+    """Return the orders of every stretch (n x g) from those of the first and of all later ones (n x 2), as they usually spread (g)."""
+    later = usual[1:] / max(float(usual[1:].sum()), 1e-12)
+    return np.hstack([orders[:, :1], orders[:, 1:] * later])
+
+
+def _campaigns(examples: Examples, stretches: int) -> Floats:
+    """Return how many public campaigns run on an average day of each stretch (n x g); none where nothing is said of it."""
+    known = AHEAD in examples.blocks
+    return examples.block(AHEAD, Ahead).running if known else np.zeros((len(examples), stretches))
 
 
 def _rate(orders: Floats, days: Floats) -> Floats:

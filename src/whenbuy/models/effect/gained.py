@@ -5,10 +5,10 @@ E[N(t) | offer] - E[N(t)] = λ(t) s(t) with her rate λ without it (accelerated 
 What is pulled forward is given back: s falls to 0. What is extra stays. As the same days are worth more orders to those who buy more, s
 differs less between customers than orders do.
 
-y - m(x) = sum over the offers of (D_a - E[D_a | x]) λ(x) s_a(x) + noise (Robinson 1988; Nie and Wager 2021), with variance m(x). In the
-first stretch s_a = z (φ + δ_a): what all offers do, and what one does of its own, each modified by features z. At the end of the last one
-the noise is many times as large, and what is given back is a matter of the customer more than of the offer: s_a = s_a(first) (1 + z κ) +
-z (η + ω_a). All of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), so that little data leaves little
+y - m(x) = sum over the offers of (D_a - E[D_a | x]) λ(x) s_a(x) + noise (Robinson 1988; Nie and Wager 2021), with variance v(x) m(x). In
+the first stretch s_a = z (φ + δ_a): what all offers do, and what one does of its own, each modified by features z. At the end of the last
+one the noise is many times as large, and what is given back is a matter of the customer more than of the offer: s_a = s_a(first) (1 + z κ)
++ z (η + ω_a). All of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), so that little data leaves little
 more than those. Between the two it moves evenly. m(x) is what comes when nothing is sent: since chance, given x, decides what is, any m
 serves, and it takes off what differs anyway.
 
@@ -99,11 +99,15 @@ class Told:
         Those that were forecast, if nothing is sent (likewise).
     rate
         Orders a day to be expected after the first stretch, if nothing is sent (n).
+    scatter
+        v: how many times the forecast the variance of the orders is (n x 2; n x 1); everybody's the same where absent. Whoever buys in
+        bursts says less than her orders seem to.
     """
 
     orders: Floats
     forecast: Floats
     rate: Floats
+    scatter: Floats | None = None
 
 
 def learn_days(trial: Trial, told: Told, modifiers: Modifiers, days: Floats) -> DaysGained:
@@ -135,7 +139,7 @@ def _stage(
 ) -> tuple[Floats, Floats]:
     """Return coefficients and their covariance: of the first stretch, or of the last, less what was gained at first (n x m)."""
     k = 0 if first is None else 1
-    noise = np.sqrt(np.maximum(told.forecast[:, k], _LEAST_ORDERS))
+    noise = np.sqrt(np.maximum(told.forecast[:, k], _LEAST_ORDERS) * (1.0 if told.scatter is None else told.scatter[:, k]))
     rate = np.maximum(told.rate, _LEAST_RATE)
     left, size = told.orders[:, k] - told.forecast[:, k], rate / noise
     left = (left if first is None else left - (sent * first).sum(axis=1) * rate) / noise

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from whenbuy.core.arrays import DAY, Bools, Floats, Ints, Singles
-from whenbuy.core.effect import EXPOSURE, CurveEffect, Exposure
+from whenbuy.core.arrays import DAY, Bools, Floats, Instants, Ints, Singles
+from whenbuy.core.effect import AHEAD, EXPOSURE, Ahead, CurveEffect, Exposure
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples, Labels
 from whenbuy.core.forecast import TimeToEvent, instants
@@ -18,6 +20,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.features import Features, default_features
 from whenbuy.features.encode import NAMES, Encode, FittedEncoding, Names
+from whenbuy.features.offers import Offers
 from whenbuy.models.effect.checks import Check, balance, negative_control, placebo
 from whenbuy.models.effect.curve import CurveUplift, CurveUpliftModel, orders_label
 from whenbuy.models.effect.propensity import Overlap, deciding, propensities
@@ -109,6 +112,7 @@ class OfferEffects:
         if not len(keys):
             raise NotEnoughDataError("Nobody was known by then.", "An effect needs somebody to speak about.", "Ask as of a later date.")
         asked = _encoded(_asked(history, self.features, keys), self.encoding)
+        asked = replace(asked, blocks={**asked.blocks, AHEAD: _ahead(history, keys.cutoff, self.model.days)})
         found = self.model.predict(asked)
         return found if self.reach is None else _by_channel(found, self.reach.channels, self.reach.chance(asked.table.values))
 
@@ -185,7 +189,7 @@ def fit_effects(
         train, sent, found = train.take(rows), sent.take(rows), found.take(rows)
         notes.append("Chance did not decide who was sent what: effects are right only if the features hold all reasons for sending.")
     reach, sent = _reach(known, train, found, sent)
-    train = replace(train, blocks={**train.blocks, EXPOSURE: sent})
+    train = replace(train, blocks={**train.blocks, EXPOSURE: sent, AHEAD: _ahead(known, train.keys.cutoff, np.array(days))})
     trial = Trial.of(train, orders_label(days[-1]))
     checks += [balance(trial), placebo(trial, seed), negative_control(_before(known, trial, train, days[-1]), _BEFORE)]
     model = (learner or CurveUplift(days, seed=seed)).fit(train)
@@ -232,6 +236,20 @@ def _asked(history: History, features: Features, keys: Keys) -> Examples:
     asked = examples(history, features, keys)
     attributes = history.before(keys).attributes()
     return replace(asked, blocks={NAMES: Names.of(attributes.select(pl.col(pl.String, pl.Categorical, pl.Enum, pl.Boolean)))})
+
+
+def _ahead(history: History, cutoff: Instants, days: Floats) -> Ahead:
+    """Return how many public campaigns run on an average day of each stretch after each cutoff (n), as far as they were announced."""
+    if history.offers is None or "ends" not in history.offers.table.columns:
+        return Ahead(np.zeros((len(cutoff), len(days))))
+    begins = "begins" if "begins" in history.offers.table.columns else None
+    running, parts = Offers(begins=begins).running(history.offers), []
+    each, place = np.unique(cutoff, return_inverse=True)
+    for first, last in pairwise((0.0, *days)):
+        middays = np.linspace(first, last, 2 * math.ceil(last - first) + 1)[1::2]
+        at = each[:, None] + np.round(middays * DAY).astype(np.int64)
+        parts.append(running(np.repeat(each, len(middays)), at.ravel()).reshape(at.shape).mean(axis=1))
+    return Ahead(np.stack(parts, axis=1)[place])
 
 
 def _encoded(asked: Examples, encoding: FittedEncoding | None) -> Examples:

@@ -120,7 +120,7 @@ def ridge(x: Floats, y: Floats) -> Floats:
 
 def _ripe(shop: Shop, known: History) -> list[Kept]:
     """Return the plans whose time has passed; who was in an audience may have been shown nothing, so audiences teach nothing."""
-    plans, ripe = (kept.read(shop, id) for id in kept.ids(shop)), known.end - round(known.lateness_days * DAY)
+    plans, ripe = kept.in_force(shop), known.end - round(known.lateness_days * DAY)
     return [
         plan
         for plan in plans

@@ -6,8 +6,8 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,9 +51,9 @@ def folder(shop: Shop) -> Path:
     return shop.folder / "plans"
 
 
-def keep(shop: Shop, plan: Plan, margin: float, horizon_days: float) -> str:
-    """Return the id under which a plan is now kept; see ``keep_decisions``."""
-    facts = {"profit": plan.profit, "bound": plan.bound, "low": plan.bounds.low, "notes": list(plan.notes)}
+def keep(shop: Shop, plan: Plan, margin: float, horizon_days: float, question: str = "") -> str:
+    """Return the id under which a plan is now kept, with the ``asked`` that it answers; see ``keep_decisions``."""
+    facts = {"profit": plan.profit, "bound": plan.bound, "low": plan.bounds.low, "notes": list(plan.notes), "question": question}
     return keep_decisions(shop, plan.campaign, plan.decisions, margin, horizon_days, facts)
 
 
@@ -67,9 +67,7 @@ def keep_decisions(
     AccessError
         When the file system says no.
     """
-    buffer = io.BytesIO()
-    decisions.frame().write_parquet(buffer, compression="zstd")
-    content = buffer.getvalue()
+    content = _content(decisions)
     about: dict[str, Any] = {
         "sha256": hashlib.sha256(content).hexdigest(), "made_at": campaign.made_at, "margin": margin, "horizon_days": horizon_days,
         "days": campaign.days, "cost": float(decisions.cost.sum()), "policy": decisions.policy, **facts,
@@ -77,11 +75,17 @@ def keep_decisions(
         "channels": {one.name: _plain(asdict(one)) for one in campaign.channels},
         "budget": _plain(asdict(campaign.budget)), "guards": _plain(asdict(campaign.guards)),
     }  # fmt: skip
-    id = named(campaign.made_at, about["sha256"])
-    if not (folder(shop) / id / ABOUT).exists():
+    id, now = named(campaign.made_at, about["sha256"]), _of_instant(shop, campaign.made_at)
+    if id not in _in_force(now):  # it was never kept, or another of its policy has come since
+        about["turn"] = 1 + max((int(one.about.get("turn", 0)) for one in now), default=0)
         write(folder(shop) / id / DECISIONS, content)
         write(folder(shop) / id / ABOUT, json.dumps(about, ensure_ascii=False, indent=1).encode())  # last: a plan without it does not count
     return id
+
+
+def named_as(plan: Plan) -> str:
+    """Return the id under which a plan is kept, or would be."""
+    return named(plan.campaign.made_at, hashlib.sha256(_content(plan.decisions)).hexdigest())
 
 
 def ids(shop: Shop) -> list[str]:
@@ -114,18 +118,120 @@ def read(shop: Shop, name: str | None = None) -> Kept:
     return Kept(id, pl.read_parquet(io.BytesIO(content)), about)
 
 
+def asked(campaign: Campaign, policy: str) -> str:
+    """Return what a plan was asked, as a sha256: the same question at the same instant is that plan made anew."""
+    told = {"policy": policy, "campaign": repr(campaign)}
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """The other plans in force that were made for one instant: their messages and money are spoken for.
+
+    A plan of the same policy is not among them: made anew, it replaces the one before.
+
+    Parameters
+    ----------
+    plans
+        Them, as they were kept, in their turn.
+    later
+        Whether some that came after this one, asked the same before, are left out: they have counted it.
+    own
+        The id of that one; empty where this question is new.
+    """
+
+    plans: tuple[Kept, ...]
+    later: bool = False
+    own: str = ""
+
+    @classmethod
+    def of(cls, shop: Shop, campaign: Campaign, policy: str, *, anew: bool = True) -> Beside:
+        """Return what a plan finds beside it; with ``anew`` it keeps its place where its question was the last of its policy."""
+        every = _in_force(_of_instant(shop, campaign.made_at))
+        others = sorted(
+            (one for one in every.values() if one.about["policy"] not in (policy, AUDIENCE)), key=lambda one: int(one.about.get("turn", 0))
+        )
+        own = next((one for one in every.values() if one.about["policy"] == policy), None)
+        if not anew or own is None or own.about.get("question") != asked(campaign, policy):
+            return cls(tuple(others))
+        before = tuple(one for one in others if int(one.about.get("turn", 0)) < int(own.about.get("turn", 0)))
+        return cls(before, len(before) < len(others), own.id)
+
+    def sent(self) -> pl.DataFrame:
+        """Return their messages: user_id, send_at."""
+        return pl.concat([pl.DataFrame(schema=_SENT), *(_messages(one) for one in self.plans)])
+
+    def left(self, campaign: Campaign, *, money: bool) -> Campaign:
+        """Return a campaign with what they leave of its contacts, stock and channels, and of its money where that is shared."""
+        sent = [one.decisions.filter(pl.col("offer_id").is_not_null()) for one in self.plans]
+        count = {name: sum(int((each[column] == name).sum()) for each in sent) for column, name in _limited(campaign)}
+        spent, contacts = sum(float(each["cost"].sum()) for each in sent), sum(len(each) for each in sent)
+        limits = campaign.budget
+        return replace(
+            campaign,
+            offers=tuple(one if one.stock is None else replace(one, stock=max(one.stock - count[one.id], 0)) for one in campaign.offers),
+            channels=tuple(one if one.most is None else replace(one, most=max(one.most - count[one.name], 0)) for one in campaign.channels),
+            budget=replace(
+                limits, money=max(limits.money - spent, 0.0) if money else limits.money, contacts=max(limits.contacts - contacts, 0)
+            ),
+        )
+
+    def words(self, *, money: bool) -> tuple[str, ...]:
+        """Return a sentence for each of them."""
+        return tuple(
+            f"{one.id} ({one.about['policy']}) was made for the same moment: its {len(_messages(one)):,} contacts count here"
+            + (f", and the {float(one.about['cost']):,.2f} that it costs." if money else ".")
+            + " Delete it in plans/ if it is not carried out."
+            for one in self.plans
+        )
+
+
 def sent_before(shop: Shop, instant: int) -> pl.DataFrame:
     """Return what earlier plans have sent before an instant: user_id, send_at. What they would send later is decided anew.
 
-    Who was in an audience was shown something, or not, where she went herself: that is no message.
+    Who was in an audience was shown something, or not, where she went herself: that is no message. Of the plans of one policy made for one
+    instant the last one counts.
     """
     parts = [pl.DataFrame(schema=_SENT)]
-    for id in ids(shop):
-        made = read(shop, id)
-        if int(made.about["made_at"]) < instant and made.about["policy"] != AUDIENCE:
-            due = pl.col("offer_id").is_not_null() & (pl.col("send_at").dt.epoch("us") < instant)
-            parts.append(made.decisions.filter(due).select(*_SENT))
+    for one in in_force(shop):
+        if int(one.about["made_at"]) < instant and one.about["policy"] != AUDIENCE:
+            parts.append(_messages(one).filter(pl.col("send_at").dt.epoch("us") < instant))
     return pl.concat(parts)
+
+
+def _content(decisions: Decisions) -> bytes:
+    buffer = io.BytesIO()
+    decisions.frame().write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def in_force(shop: Shop) -> list[Kept]:
+    """Return the plans in force, the earliest first: of those of one policy and instant the last one."""
+    every = _in_force(read(shop, id) for id in ids(shop))
+    return [every[id] for id in sorted(every)]
+
+
+def _messages(plan: Kept) -> pl.DataFrame:
+    return plan.decisions.filter(pl.col("offer_id").is_not_null()).select(*_SENT)
+
+
+def _limited(campaign: Campaign) -> list[tuple[str, str]]:
+    """Return the offers of which there are so many, and the channels that send so many: the column that names them, and the name."""
+    offers = [("offer_id", one.id) for one in campaign.offers if one.stock is not None]
+    return [*offers, *(("channel", one.name) for one in campaign.channels if one.most is not None)]
+
+
+def _of_instant(shop: Shop, instant: int) -> list[Kept]:
+    """Return all plans that were made for an instant."""
+    return [one for one in (read(shop, id) for id in ids(shop)) if int(one.about["made_at"]) == instant]
+
+
+def _in_force(plans: Iterable[Kept]) -> dict[str, Kept]:
+    """Return the last plan of every policy and instant, by its id."""
+    last: dict[tuple[int, str], Kept] = {}
+    for one in sorted(plans, key=lambda one: int(one.about.get("turn", 0))):
+        last[int(one.about["made_at"]), str(one.about["policy"])] = one
+    return {one.id: one for one in last.values()}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def proposal(history: History, offers: int, cutoff: int) -> str:
 def _ripe(shop: Shop, history: History, cutoff: int) -> list[str]:
     """Return the ids of the plans whose customers have had as long to buy as the effects look."""
     latest = cutoff - round((DAYS[-1] + history.lateness_days) * DAY)
-    return [id for id in kept.ids(shop) if int(kept.read(shop, id).about["made_at"]) <= latest]
+    return [one.id for one in kept.in_force(shop) if int(one.about["made_at"]) <= latest]
 
 
 def _decisions(shop: Shop, plans: list[str]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from whenbuy.config import Settings
 from whenbuy.core.arrays import Floats
@@ -46,19 +47,25 @@ class Planned:
         Over how many days after a message its orders are counted.
     notes
         What the reader should know, in sentences: of the plan and of the effects.
+    question
+        What was asked, as ``kept.asked`` names it.
     """
 
     plan: Plan
     margin: float
     horizon_days: float
     notes: tuple[str, ...]
+    question: str = ""
 
 
 def planned(
     shop: Shop, settings: Settings, history: History, outlook: Outlook, campaign: Campaign, effects: OfferEffects | None, *,
-    policy: str = POLICY, bandit: Bandit | None = None, say: Say,
+    policy: str = POLICY, bandit: Bandit | None = None, shared: bool = True, say: Say,
 ) -> Planned:  # fmt: skip
     """Return the plan of a shop.
+
+    Other plans in force for the same instant stand beside it: their contacts count, and so does what they take of the stock, the channels
+    and the money. Asked the same again, it keeps its place before those that have counted it, unless it has become another one.
 
     Parameters
     ----------
@@ -74,6 +81,8 @@ def planned(
         The name under which the decisions are kept.
     bandit
         What draws for those who are drawn by lot; every option is equally likely without one.
+    shared
+        Whether the money is for all plans of this instant together; otherwise it is this one's own.
 
     Raises
     ------
@@ -82,15 +91,29 @@ def planned(
     SettingsError
         When it is not said what an order earns.
     """
-    margin = margin_of(settings)
-    orders = Orders.of(amount_of(outlook), campaign.offers, margin)
-    who = reachable(history, outlook.keys, campaign.channels, settings, kept.sent_before(shop, campaign.made_at))
-    lacking = [*_lacking(history, campaign, settings), *_dear(campaign, orders)]
+    beside = kept.Beside.of(shop, campaign, policy)
+    found = _beside(shop, settings, history, outlook, campaign, effects, beside, policy, bandit, shared, say)
+    if beside.later and kept.named_as(found.plan) != beside.own:
+        beside = kept.Beside.of(shop, campaign, policy, anew=False)
+        found = _beside(shop, settings, history, outlook, campaign, effects, beside, policy, bandit, shared, say)
+    return found
+
+
+def _beside(
+    shop: Shop, settings: Settings, history: History, outlook: Outlook, asked: Campaign, effects: OfferEffects | None, beside: kept.Beside,
+    policy: str, bandit: Bandit | None, shared: bool, say: Say,
+) -> Planned:  # fmt: skip
+    margin, question = margin_of(settings), kept.asked(asked, policy)
+    orders = Orders.of(amount_of(outlook), asked.offers, margin)
+    campaign = beside.left(asked, money=shared)
+    sent_before = pl.concat([kept.sent_before(shop, campaign.made_at), beside.sent()])
+    who = reachable(history, outlook.keys, campaign.channels, settings, sent_before)
+    said = [*_lacking(history, campaign, settings), *_dear(campaign, orders), *beside.words(money=shared)]
     closed = tuple((day - date(1970, 1, 1)).days for day in settings.calendar.closed)
     if effects is None:
         unknown = (_unknown(part, campaign) for part in _parts(outlook.purchase))
         made = make(campaign, orders, unknown, who, policy=policy, closed=closed, bandit=bandit)
-        return Planned(made, margin, float(outlook.purchase.grid_days[-1]), (*made.notes, *lacking))
+        return Planned(made, margin, float(outlook.purchase.grid_days[-1]), (*made.notes, *said), question)
     sent = _sendable(campaign, effects)
     orders = replace(Orders.of(amount_of(outlook), sent.offers, margin), uptake=uptake(history, outlook.keys, effects, sent, orders))
     say("choosing")
@@ -99,7 +122,8 @@ def planned(
     untried = sorted({one.id for one in campaign.offers} - {one.id for one in sent.offers})
     notes = [f"Nothing is known of what {', '.join(untried)} would do: not in this plan. A pilot would show it."] if untried else []
     failed = [f"{check.name}: {check.words}" for check in effects.checks if not check.passed]
-    return Planned(made, margin, float(effects.model.days[-1]), (*made.notes, *lacking, *notes, *failed, *effects.notes))
+    every = (*made.notes, *said, *notes, *failed, *effects.notes)
+    return Planned(made, margin, float(effects.model.days[-1]), every, question)
 
 
 def margin_of(settings: Settings) -> float:

@@ -41,10 +41,11 @@ def plan(
     effects = None if by_lot else here.effects(again=wish.relearn, say=say)
     draws, said = _bandit(here, campaign) if thompson else (None, ())
     found = planned(
-        here.shop, settings, history, here.outlook, campaign, effects, policy=PILOT if by_lot else POLICY, bandit=draws, say=say
-    )
+        here.shop, settings, history, here.outlook, campaign, effects, policy=PILOT if by_lot else POLICY, bandit=draws,
+        shared=wish.budget is None, say=say,
+    )  # fmt: skip
     found = replace(found, notes=(*found.notes, *said))
-    name = kept.keep(here.shop, found.plan, found.margin, found.horizon_days)
+    name = kept.keep(here.shop, found.plan, found.margin, found.horizon_days, found.question)
     path = here.shop.reports / "plan.html"
     write(path, page.render(found, name, settings.shop.name, settings.shop.currency).encode())
     frame = found.plan.decisions.frame()

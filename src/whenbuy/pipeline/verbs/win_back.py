@@ -44,7 +44,9 @@ def win_back(
     if effects is not None and len(rows):
         campaign = here.campaign(wish)
         some = here.outlook.take(rows)
-        made = planned(here.shop, here.settings, here.history, some, campaign, effects, policy=POLICY, say=say)
+        made = planned(
+            here.shop, here.settings, here.history, some, campaign, effects, policy=POLICY, shared=wish.budget is None, say=say
+        )  # fmt: skip
     frame, notes = with_offers(found, made), (*lacking, *(() if made is None else made.notes))
     facts: dict[str, object] = {
         "as_of": here.shown, "model": here.model, "customers": len(here.outlook), "lapsing": len(found),
@@ -52,7 +54,7 @@ def win_back(
     }  # fmt: skip
     after, files = list(notes), []
     if made is not None:
-        name = kept.keep(here.shop, made.plan, made.margin, made.horizon_days)
+        name = kept.keep(here.shop, made.plan, made.margin, made.horizon_days, made.question)
         one = made.plan.decisions
         facts |= {
             "plan": name, "contacted": int(one.sent.sum()), "held_out": int(one.held_out.sum()), "profit": made.plan.profit,

@@ -145,6 +145,37 @@ def test_plans_are_kept_once_and_found_again(shop, tmp_path):
         kept.read(Shop.create(tmp_path / "other", Settings()))
 
 
+def kept_as(place, planned, policy, campaign):
+    """Keep a plan under a policy, as the verb that asks for it does."""
+    decisions = replace(planned.plan.decisions, policy=policy)
+    return kept.keep(place, replace(planned.plan, decisions=decisions), 0.4, 28.0, kept.asked(campaign, policy))
+
+
+def test_plans_of_one_instant_see_each_others_contacts_money_and_stock(shop, tmp_path):
+    place, made_at = Shop.create(tmp_path / "shop", Settings()), shop.history.end - 60 * DAY
+    campaign = allowed.campaign(SETTINGS, made_at, hold_out=0.4)
+    first, less = plan_for(shop.history, made_at), plan_for(shop.history, made_at, money=20.0)
+    id, sent = kept_as(place, first, "plan", campaign), first.plan.decisions.sent
+    assert kept.Beside.of(place, campaign, "plan").plans == (), "made anew it replaces itself"
+    beside = kept.Beside.of(place, campaign, "win-back")
+    assert [one.id for one in beside.plans] == [id]
+    assert beside.sent()["user_id"].to_list() == first.plan.decisions.user_id.filter(pl.Series(sent)).to_list()
+    left = beside.left(campaign, money=True)
+    assert left.budget.money == pytest.approx(100 - first.plan.decisions.cost.sum())
+    assert beside.left(campaign, money=False).budget.money == 100
+    assert left.channels[1].most == 30 - (first.plan.decisions.channel[sent] == 1).sum()
+    assert f"{sent.sum():,} contacts count here" in beside.words(money=True)[0]
+    second = kept_as(place, less, "win-back", campaign)
+    again = kept.Beside.of(place, campaign, "plan")
+    assert (again.plans, again.later, again.own) == ((), True, id), "asked the same, it keeps its place before the one that counted it"
+    assert [one.id for one in kept.Beside.of(place, campaign, "plan", anew=False).plans] == [second]
+    other = replace(campaign, days=7)
+    assert [one.id for one in kept.Beside.of(place, other, "plan").plans] == [second], "asked something else, it comes after it"
+    newer = kept_as(place, less, "plan", other)
+    assert {one.id for one in kept.in_force(place)} == {newer, second}
+    assert len(kept.sent_before(place, made_at + 30 * DAY)) == 2 * less.plan.decisions.sent.sum(), "the plan that was replaced sent nothing"
+
+
 def test_a_result_compares_those_sent_with_those_held_out(shop, tmp_path):
     place = Shop.create(tmp_path / "shop", Settings())
     planned = plan_for(shop.history, shop.history.end - 60 * DAY, money=1e9)
