@@ -17,10 +17,10 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.ingest.simulate import simulate
 from whenbuy.ingest.simulated.parameters import Parameters
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.boosted_curve import DirectHorizons
-from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.when.boosted_curve import DirectHorizons
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline.learning.learn import fit
 from whenbuy.questions import NextAmount, NextPurchase
 

@@ -41,8 +41,8 @@ from whenbuy.models.neural.simple_rnn import SimpleRnn
 from whenbuy.models.neural.temporal_cnn import TemporalCnn
 from whenbuy.models.neural.training import Training
 from whenbuy.models.neural.transformer import Transformer
-from whenbuy.models.next_act import ActTrees
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.which.next_act import ActTrees
 
 AREA = "nets"
 RMSE = Row(area=AREA, name="taobao_rmse", unit="10⁴ s", better="lower", peer=0.4262, target=0.42)

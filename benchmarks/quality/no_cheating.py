@@ -20,10 +20,10 @@ from whenbuy.features import Features, default_features
 from whenbuy.ingest.group import group
 from whenbuy.ingest.lines import Lines
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import OwnMean
-from whenbuy.models.buy_till_you_die import BgNbd, ParetoNbd
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.hazard import PooledLogistic
+from whenbuy.models.how_much.amount_floors import OwnMean
+from whenbuy.models.when.buy_till_you_die import BgNbd, ParetoNbd
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import fit

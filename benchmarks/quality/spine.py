@@ -11,7 +11,7 @@ from benchmarks.rows import Row, data_folder
 from whenbuy.core.arrays import DAY
 from whenbuy.evaluate.cells import curve_cells
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models import bgnbd, pareto
+from whenbuy.models.when import bgnbd, pareto
 from whenbuy.pipeline.learning.build import people_at
 from whenbuy.pipeline.learning.catalogue import floors, learners
 from whenbuy.pipeline.learning.learn import fit

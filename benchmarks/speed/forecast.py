@@ -32,7 +32,7 @@ def curve_cost() -> tuple[float, float, int]:
     """CPU seconds of the default tree learner of when, and of one plain 7-day classifier with as many trees; best of three each."""
     from whenbuy.features import Features, default_features, rhythm_features
     from whenbuy.ingest.simulate import simulate
-    from whenbuy.models.boosted_curve import DirectHorizons
+    from whenbuy.models.when.boosted_curve import DirectHorizons
     from whenbuy.pipeline.learning.build import panel
     from whenbuy.questions import NextPurchase
 

@@ -39,8 +39,8 @@ def shop(folder: Path) -> None:
     from whenbuy.config import Settings, ShopSettings
     from whenbuy.ingest.simulate import simulate
     from whenbuy.ingest.store import write_log
-    from whenbuy.models.boosted_curve import DirectHorizons
-    from whenbuy.models.floors import KaplanMeier
+    from whenbuy.models.when.boosted_curve import DirectHorizons
+    from whenbuy.models.when.floors import KaplanMeier
     from whenbuy.pipeline.keeping.registry import Registry
     from whenbuy.pipeline.keeping.shop import Shop
     from whenbuy.pipeline.learning.learn import fit

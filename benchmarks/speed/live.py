@@ -86,7 +86,7 @@ def _world() -> tuple[Any, Any, list[Any]]:
 def features_us() -> tuple[float, int, float, float]:
     """Ours per event, how many features, SQLite's and DuckDB's query."""
     from whenbuy import features as f
-    from whenbuy.models.floors import PoissonRate
+    from whenbuy.models.when.floors import PoissonRate
     from whenbuy.pipeline.learning.learn import fit
     from whenbuy.serve.live import LiveState
 
@@ -229,7 +229,7 @@ def write_shop(folder: str) -> None:
 def start(folder: str) -> tuple[float, float, float]:
     """Seconds until the first forecast, microseconds to make a customer ready, and GiB with as many ready as may be."""
     from whenbuy.ingest.store import open_log
-    from whenbuy.models.floors import PoissonRate
+    from whenbuy.models.when.floors import PoissonRate
     from whenbuy.pipeline.learning.learn import fit
     from whenbuy.serve.live import MOST_KNOWN, LiveState
 

@@ -22,9 +22,9 @@ from whenbuy.core.profile import Profile
 from whenbuy.features import Features, Recency, default_features
 from whenbuy.ingest.read import read
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import OwnMean
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.hazard import PooledLogistic
+from whenbuy.models.how_much.amount_floors import OwnMean
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning import learn
 from whenbuy.pipeline.learning.build import examples, panel

@@ -20,16 +20,8 @@ from whenbuy.core.forecast import Amount, Classes, Probability, TimeToEvent
 from whenbuy.core.learner import can_learn_on
 from whenbuy.core.number import Number
 from whenbuy.evaluate.scores import compare
-from whenbuy.models.amount_floors import OwnMean
-from whenbuy.models.blend import BlendModel
-from whenbuy.models.boosted_curve import DirectHorizons
-from whenbuy.models.buy_till_you_die import ParetoNbd
-from whenbuy.models.calibrate import CalibratedModel, Calibration
-from whenbuy.models.chance import LogisticChance
-from whenbuy.models.floors import BaseRate, PoissonRate
-from whenbuy.models.hazard import PooledLogistic
-from whenbuy.models.hazard_trees import BoostedHazard
-from whenbuy.models.last_act import LastAct
+from whenbuy.models.how_much.amount_floors import OwnMean
+from whenbuy.models.how_much.spend import CountTimesAmount
 from whenbuy.models.neural.amount import NeuralAmount
 from whenbuy.models.neural.classes import NeuralClasses
 from whenbuy.models.neural.curve import NeuralCurve
@@ -38,12 +30,20 @@ from whenbuy.models.neural.linear_recurrence import LinearRecurrence
 from whenbuy.models.neural.mlp import Mlp
 from whenbuy.models.neural.next_act import NeuralActs
 from whenbuy.models.neural.training import Training
-from whenbuy.models.prepared import Prepared
-from whenbuy.models.rhythm import Rhythm
-from whenbuy.models.spend import CountTimesAmount
-from whenbuy.models.survival_regression import SurvivalRegression
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
+from whenbuy.models.when.boosted_curve import DirectHorizons
+from whenbuy.models.when.buy_till_you_die import ParetoNbd
+from whenbuy.models.when.floors import BaseRate, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
+from whenbuy.models.when.hazard_trees import BoostedHazard
+from whenbuy.models.when.rhythm import Rhythm
+from whenbuy.models.when.survival_regression import SurvivalRegression
+from whenbuy.models.whether.chance import LogisticChance
+from whenbuy.models.whether.last_act import LastAct
+from whenbuy.models.wrapping.blend import BlendModel
+from whenbuy.models.wrapping.calibrate import CalibratedModel, Calibration
+from whenbuy.models.wrapping.prepared import Prepared
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.catalogue import floors, learners, types
@@ -89,7 +89,7 @@ ELSEWHERE = {
     "series": "tests/unit/models/series",
     "segment": "tests/unit/models/segment",
     "text": "tests/unit/models/text",
-    "price": "tests/unit/models/test_price.py",
+    "price": "tests/unit/models/series/test_price.py",
 }
 """Learners that do not learn from customers at cutoffs (from baskets, trials, series, texts), and where their promises are tested."""
 every = pytest.mark.parametrize("name", KNOWN)

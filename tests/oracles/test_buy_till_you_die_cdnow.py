@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from whenbuy.models import bgnbd, pareto
-from whenbuy.models.maximum_likelihood import together
+from whenbuy.models.fitting.maximum_likelihood import together
+from whenbuy.models.when import bgnbd, pareto
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
-from whenbuy.models.calibrate import Isotonic
+from whenbuy.models.wrapping.calibrate import Isotonic
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from whenbuy.models.floors import product_limit
+from whenbuy.models.when.floors import product_limit
 
 lifelines = pytest.importorskip("lifelines")
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.contracts.shops import GRID, asked, train
 from tests.unit.models.purchase_examples import stored
-from whenbuy.models import survival_regression, terms
-from whenbuy.models.survival_regression import SurvivalRegression
-from whenbuy.models.terms import Terms
+from whenbuy.models.fitting import terms
+from whenbuy.models.fitting.terms import Terms
+from whenbuy.models.when import survival_regression
+from whenbuy.models.when.survival_regression import SurvivalRegression
 
 
 @pytest.mark.parametrize("family", ["cox", "weibull"])

@@ -9,11 +9,11 @@ import pytest
 
 from tests.scenarios.foreign import ok
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.chance import BaseChance
-from whenbuy.models.class_rates import ClassRate, OwnClassRate
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.spend import SpendRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.how_much.spend import SpendRate
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.whether.chance import BaseChance
+from whenbuy.models.which.class_rates import ClassRate, OwnClassRate
 from whenbuy.pipeline.judging import backtest
 from whenbuy.pipeline.learning import learn
 from whenbuy.pipeline.learning.catalogue import learners

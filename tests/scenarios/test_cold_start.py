@@ -9,10 +9,10 @@ import pytest
 from whenbuy.core.arrays import DAY
 from whenbuy.core.profile import Profile
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.boosted_curve import DirectHorizons
-from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.when.boosted_curve import DirectHorizons
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline.judging.trial import only
 from whenbuy.pipeline.learning.learn import fit
 from whenbuy.pipeline.learning.split import spread

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.serve.live_shop import differences, events_after, joined, model, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.core.keys import Keys
-from whenbuy.models.buy_till_you_die import ParetoNbd
-from whenbuy.models.promoted import Promoted
+from whenbuy.models.series.promoted import Promoted
+from whenbuy.models.when.buy_till_you_die import ParetoNbd
 from whenbuy.pipeline.learning.build import examples
 from whenbuy.serve.live import LiveState
 

@@ -19,8 +19,8 @@ import pytest
 
 from tests.scenarios.foreign import content, german, ok, orders, refused, typed
 from whenbuy.cli import Terminated
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.floors import KaplanMeier, KaplanMeierModel, PoissonRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.when.floors import KaplanMeier, KaplanMeierModel, PoissonRate
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.keeping.registry import EARLIER, KEPT, POINTER, Registry
 from whenbuy.pipeline.learning import learn

@@ -17,10 +17,10 @@ from whenbuy.core.forecast import Amount, TimeToEvent
 from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
-from whenbuy.models.calendar import Calendar
 from whenbuy.models.rows.asked import Asked, Layout, Row
 from whenbuy.models.rows.compiled import compiled
 from whenbuy.models.rows.steps import finished, freed
+from whenbuy.models.when.calendar import Calendar
 from whenbuy.pipeline.learning.forecaster import Forecaster, Said, without_closed_days
 from whenbuy.serve.reading import Curve
 

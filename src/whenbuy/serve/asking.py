@@ -16,7 +16,7 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.core.profile import Profile
 from whenbuy.features.live import Live
-from whenbuy.models.attribute_prior import AttributePrior
+from whenbuy.models.when.attribute_prior import AttributePrior
 
 
 class Asking:

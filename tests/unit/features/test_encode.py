@@ -15,8 +15,8 @@ from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.evaluate.probability import Ranked
 from whenbuy.features.encode import NAMES, TYPES, Cyclic, Encode, Names
-from whenbuy.models.chance import TreesChance
 from whenbuy.models.trees import Boosting
+from whenbuy.models.whether.chance import TreesChance
 
 
 def rows(columns, value=None, *, user=None, observed=None, weight=None, further=None):

@@ -4,8 +4,8 @@ from functools import cache, partial
 
 from whenbuy.core.history import History
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline.learning.learn import fit
 
 HORIZONS = (7, 14)

@@ -11,17 +11,17 @@ from whenbuy.ingest.group import group
 from whenbuy.ingest.lines import Lines
 from whenbuy.ingest.reception import Event
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import OwnMean
-from whenbuy.models.blend import Blend
-from whenbuy.models.boosted_curve import DirectHorizons
-from whenbuy.models.buy_till_you_die import BgNbd
-from whenbuy.models.class_rates import OwnClassRate
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.hazard import PooledLogistic
-from whenbuy.models.prepared import Prepared
-from whenbuy.models.rhythm import Rhythm
-from whenbuy.models.rolled_counts import RolledCounts
+from whenbuy.models.how_many.rolled_counts import RolledCounts
+from whenbuy.models.how_much.amount_floors import OwnMean
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.when.boosted_curve import DirectHorizons
+from whenbuy.models.when.buy_till_you_die import BgNbd
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
+from whenbuy.models.when.rhythm import Rhythm
+from whenbuy.models.which.class_rates import OwnClassRate
+from whenbuy.models.wrapping.blend import Blend
+from whenbuy.models.wrapping.prepared import Prepared
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.learn import fit
 from whenbuy.serve.compaction import lines_of

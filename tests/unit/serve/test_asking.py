@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from whenbuy.core.profile import Profile
-from whenbuy.models.attribute_prior import AttributePrior
+from whenbuy.models.when.attribute_prior import AttributePrior
 from whenbuy.serve.asking import People
 
 PRIOR = AttributePrior({"city": {"Berlin": 1.5, "Rome": 0.5}, "age": {"30": 1.25, "40": 0.75}, "gone": {"x": 9.0}})

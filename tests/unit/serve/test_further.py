@@ -10,7 +10,7 @@ import pytest
 from tests.unit.serve.doubles import Bench, played
 from tests.unit.serve.live_shop import events_after, joined, shop, stands_at
 from whenbuy.core.arrays import DAY
-from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline.learning.answers import ANSWERS
 from whenbuy.pipeline.learning.learn import fit
 from whenbuy.serve.live import LiveState

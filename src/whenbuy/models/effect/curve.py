@@ -13,7 +13,6 @@ from whenbuy.core.errors import UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.learner import refuse_leak
-from whenbuy.models.boosted_curve import monotone, read_columns
 from whenbuy.models.effect.gained import DaysGained, Told, learn_days
 from whenbuy.models.effect.learned import Z80, mean_effect
 from whenbuy.models.effect.modifiers import Modifiers
@@ -23,6 +22,7 @@ from whenbuy.models.effect.trial import Trial
 from whenbuy.models.effect.usual import Usual
 from whenbuy.models.trees.arrays import Trees
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.when.boosted_curve import monotone, read_columns
 
 _FASTER: Final = 4.0
 """No offer is taken to have made the orders of a stretch more than so many times as many, or as few, when what comes anyway is told."""

@@ -12,10 +12,10 @@ from whenbuy.core.arrays import Bools, Floats, Ints, Singles
 from whenbuy.core.effect import Effect
 from whenbuy.core.examples import Examples
 from whenbuy.core.learner import refuse_leak
-from whenbuy.models.boosted_curve import read_columns
 from whenbuy.models.effect.trial import GROW, Trial, contrast
 from whenbuy.models.trees.arrays import Trees
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.when.boosted_curve import read_columns
 
 Z80: Final = 1.2815515655446004
 """The normal quantile between whose two signs 80 % lie."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Singles
 from whenbuy.core.examples import Table
-from whenbuy.models.log_line import LogLine
+from whenbuy.models.fitting.log_line import LogLine
 from whenbuy.models.trees.arrays import Trees
 from whenbuy.models.trees.boosting import Boosting
 

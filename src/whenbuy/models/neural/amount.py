@@ -11,7 +11,7 @@ import numpy as np
 from whenbuy.core.arrays import Floats
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount
-from whenbuy.models.gamma_gamma import LEVELS
+from whenbuy.models.how_much.gamma_gamma import LEVELS
 from whenbuy.models.neural.encoder import Encoder
 from whenbuy.models.neural.heads import AmountHead, Head
 from whenbuy.models.neural.learn import NetLearner, NetModel, learned

@@ -15,7 +15,6 @@ from whenbuy.core.blocks import Sequences
 from whenbuy.core.errors import NotEnoughDataError, SettingsError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.learner import refuse_leak
-from whenbuy.models.boosted_curve import thinned
 from whenbuy.models.neural.encoder import Encoder
 from whenbuy.models.neural.engine import ACTIVATIONS, Activation, torch
 from whenbuy.models.neural.feed import Feed, Part
@@ -27,6 +26,7 @@ from whenbuy.models.neural.pretrain import Events
 from whenbuy.models.neural.tokens import Inputs, Reader
 from whenbuy.models.neural.training import Course, Tell, Training, train
 from whenbuy.models.neural.windows import Windows
+from whenbuy.models.when.boosted_curve import thinned
 
 RECENCY: Final = "event_recency_days"
 """The feature by which strangers are told: nobody else has none."""

@@ -10,15 +10,15 @@ import numpy as np
 from scipy.special import betainccinv, betaincinv
 
 from whenbuy.core.arrays import Floats
-from whenbuy.models.amount_floors import MeanAmountModel
-from whenbuy.models.boosted_amount import BoostedAmountModel
-from whenbuy.models.gamma_gamma import GammaGammaModel
-from whenbuy.models.ladder import Ladder
+from whenbuy.models.how_much.amount_floors import MeanAmountModel
+from whenbuy.models.how_much.boosted_amount import BoostedAmountModel
+from whenbuy.models.how_much.gamma_gamma import GammaGammaModel
+from whenbuy.models.how_much.ladder import Ladder
+from whenbuy.models.how_much.spend import SpendRateModel
 from whenbuy.models.rows import steps
 from whenbuy.models.rows.asked import Asked, Compile, Layout, Row
 from whenbuy.models.rows.curves import picked, straight
 from whenbuy.models.rows.forests import apart
-from whenbuy.models.spend import SpendRateModel
 
 _SEEN: Final = "event_recency_days"
 _FARTHEST: Final = 30.0

@@ -10,12 +10,12 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
-from whenbuy.models.chance import BaseChanceModel, TreesChanceModel
-from whenbuy.models.class_model import ClassTreesModel, Views
-from whenbuy.models.class_rates import ClassRateModel, Shrunk
 from whenbuy.models.rows.asked import Asked, Compile, Layout, Row
 from whenbuy.models.rows.forests import apart
 from whenbuy.models.trees.arrays import Trees
+from whenbuy.models.whether.chance import BaseChanceModel, TreesChanceModel
+from whenbuy.models.which.class_model import ClassTreesModel, Views
+from whenbuy.models.which.class_rates import ClassRateModel, Shrunk
 
 _SEEN: Final = "event_recency_days"
 _HEAD: Final = 6

@@ -9,15 +9,15 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.examples import Examples
-from whenbuy.models.blend import BlendModel
-from whenbuy.models.calibrate import CalibratedModel, Calibration, Correction, Isotonic
-from whenbuy.models.conformal import ConformalModel
-from whenbuy.models.prepared import PreparedModel
-from whenbuy.models.rhythm import FittedRhythm
+from whenbuy.models.how_much.conformal import ConformalModel
 from whenbuy.models.rows import amounts, classes, curves, steps
 from whenbuy.models.rows.asked import Asked, Compile, Layout, Row, Told, general
 from whenbuy.models.rows.joint import joint
 from whenbuy.models.rows.rhythm import Extended
+from whenbuy.models.when.rhythm import FittedRhythm
+from whenbuy.models.wrapping.blend import BlendModel
+from whenbuy.models.wrapping.calibrate import CalibratedModel, Calibration, Correction, Isotonic
+from whenbuy.models.wrapping.prepared import PreparedModel
 
 
 def compiled(model: Any, layout: Layout) -> Row:

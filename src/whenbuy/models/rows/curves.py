@@ -11,17 +11,17 @@ from typing import Any, Final
 import numpy as np
 
 from whenbuy.core.arrays import Floats, Singles
-from whenbuy.models.bgnbd import beta_nodes
-from whenbuy.models.boosted_count import BoostedCountModel
-from whenbuy.models.boosted_curve import DirectHorizonsModel, monotone
-from whenbuy.models.buy_till_you_die import BgNbdModel
-from whenbuy.models.floors import KaplanMeierModel, PoissonRateModel
-from whenbuy.models.hazard import HazardModel
-from whenbuy.models.rolled_counts import RolledCountsModel, roll
+from whenbuy.models.how_many.boosted_count import BoostedCountModel
+from whenbuy.models.how_many.rolled_counts import RolledCountsModel, roll
 from whenbuy.models.rows import steps
 from whenbuy.models.rows.asked import Asked, Compile, Layout, Row, Told
 from whenbuy.models.rows.forests import apart, chained
 from whenbuy.models.rows.terms import Scorer
+from whenbuy.models.when.bgnbd import beta_nodes
+from whenbuy.models.when.boosted_curve import DirectHorizonsModel, monotone
+from whenbuy.models.when.buy_till_you_die import BgNbdModel
+from whenbuy.models.when.floors import KaplanMeierModel, PoissonRateModel
+from whenbuy.models.when.hazard import HazardModel
 
 _SEEN: Final = "event_recency_days"
 _FARTHEST: Final = 30.0

@@ -14,17 +14,17 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
-from whenbuy.models.boosted_curve import DirectHorizonsModel, monotone
-from whenbuy.models.floors import KaplanMeierModel
-from whenbuy.models.hazard import HazardModel
-from whenbuy.models.prepared import PreparedModel
-from whenbuy.models.rhythm import FittedRhythm
 from whenbuy.models.rows import steps
 from whenbuy.models.rows.asked import Asked, Layout, Path, Row, Whole
 from whenbuy.models.rows.forests import Chain, Words, chained, walked
 from whenbuy.models.rows.powers import exp_of, log_of
 from whenbuy.models.rows.rhythm import Extended, extend
 from whenbuy.models.rows.terms import Scorer, score
+from whenbuy.models.when.boosted_curve import DirectHorizonsModel, monotone
+from whenbuy.models.when.floors import KaplanMeierModel
+from whenbuy.models.when.hazard import HazardModel
+from whenbuy.models.when.rhythm import FittedRhythm
+from whenbuy.models.wrapping.prepared import PreparedModel
 
 _SEEN: Final = "event_recency_days"
 _GIVEN, _STRATA, _HAZARD, _DIRECT = range(4)

@@ -9,8 +9,8 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
-from whenbuy.models.rhythm import FittedRhythm, halflife
 from whenbuy.models.rows.asked import Layout
+from whenbuy.models.when.rhythm import FittedRhythm, halflife
 
 _WEEK = 7
 _LENT_DAYS, _LENT_WEEKS, _LENT_GAPS = 7.0, 4.0, 2.0

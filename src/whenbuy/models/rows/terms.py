@@ -13,9 +13,9 @@ import numpy as np
 
 from whenbuy.core.arrays import Floats, Ints, Singles
 from whenbuy.core.kernel import kernel
+from whenbuy.models.fitting.terms import COUNTED, CYCLIC, LEAN, Terms
 from whenbuy.models.rows.asked import Layout
 from whenbuy.models.rows.powers import log_of, logs
-from whenbuy.models.terms import COUNTED, CYCLIC, LEAN, Terms
 
 _READ: Final = (
     *LEAN,

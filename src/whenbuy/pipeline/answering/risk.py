@@ -14,7 +14,7 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import instants
 from whenbuy.core.history import History
-from whenbuy.models.chance import LogisticChance, LogisticChanceModel
+from whenbuy.models.whether.chance import LogisticChance, LogisticChanceModel
 from whenbuy.pipeline.answering.orders import LEAST, QUESTION, Placed
 from whenbuy.questions.asked import BOT
 

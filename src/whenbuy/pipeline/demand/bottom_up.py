@@ -15,8 +15,8 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.log import ORDERS, Dictionary
 from whenbuy.core.outlook import Outlook
-from whenbuy.models.promoted import NOTHING
 from whenbuy.models.series.arrivals import Arrivals
+from whenbuy.models.series.promoted import NOTHING
 from whenbuy.pipeline.learning.forecaster import Forecaster
 
 DUE, REGULAR, OTHER, NEWCOMER = range(4)

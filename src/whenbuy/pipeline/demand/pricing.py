@@ -10,8 +10,8 @@ import polars as pl
 from whenbuy.core.arrays import MISSING, Floats
 from whenbuy.core.errors import ColumnError, NotEnoughDataError
 from whenbuy.core.history import History
-from whenbuy.models.price import PriceAnswers, PriceHistory, PriceResponse
-from whenbuy.models.promoted import signals
+from whenbuy.models.series.price import PriceAnswers, PriceHistory, PriceResponse
+from whenbuy.models.series.promoted import signals
 
 ITEMS: Final = 100
 """The price level of a category is that of so many of its best sold items."""

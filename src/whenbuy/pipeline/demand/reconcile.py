@@ -15,9 +15,9 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Entity
 from whenbuy.core.panel import Panel
 from whenbuy.core.series_forecast import LEVELS, SeriesForecast
-from whenbuy.models.promoted import Lifts
 from whenbuy.models.series.agreement import Agreed, View, agree
 from whenbuy.models.series.bands import bands
+from whenbuy.models.series.promoted import Lifts
 from whenbuy.models.series.reconciliation import rounded
 from whenbuy.pipeline.demand.bottom_up import (
     GROUPS,

@@ -11,8 +11,8 @@ Learners = tuple[Learner[Any], ...]
 
 
 def _counters(grid: Grid) -> Learners:
-    from whenbuy.models.buy_till_you_die import BgNbd, ParetoNbd
-    from whenbuy.models.floors import PoissonRate
+    from whenbuy.models.when.buy_till_you_die import BgNbd, ParetoNbd
+    from whenbuy.models.when.floors import PoissonRate
 
     days = grid.days
     return (PoissonRate(days), BgNbd(days), BgNbd(days, modified=True), ParetoNbd(days))
@@ -20,11 +20,11 @@ def _counters(grid: Grid) -> Learners:
 
 def curves(grid: Grid) -> Learners:
     """Return the candidates for when she buys."""
-    from whenbuy.models.boosted_curve import DirectHorizons
-    from whenbuy.models.floors import KaplanMeier
-    from whenbuy.models.hazard import PooledLogistic
-    from whenbuy.models.prepared import Prepared
-    from whenbuy.models.rhythm import Rhythm
+    from whenbuy.models.when.boosted_curve import DirectHorizons
+    from whenbuy.models.when.floors import KaplanMeier
+    from whenbuy.models.when.hazard import PooledLogistic
+    from whenbuy.models.when.rhythm import Rhythm
+    from whenbuy.models.wrapping.prepared import Prepared
 
     days, step = grid.days, grid.step_days
     lean, rich = PooledLogistic(days, step, rich=False, max_rows=800_000), PooledLogistic(days, step, max_rows=150_000)
@@ -34,10 +34,10 @@ def curves(grid: Grid) -> Learners:
 
 def orders(grid: Grid) -> Learners:
     """Return the candidates for how many orders come."""
-    from whenbuy.models.blend import Blend
-    from whenbuy.models.boosted_count import BoostedCount
-    from whenbuy.models.buy_till_you_die import BgNbd
-    from whenbuy.models.rolled_counts import RolledCounts
+    from whenbuy.models.how_many.boosted_count import BoostedCount
+    from whenbuy.models.how_many.rolled_counts import RolledCounts
+    from whenbuy.models.when.buy_till_you_die import BgNbd
+    from whenbuy.models.wrapping.blend import Blend
 
     days = grid.days
     near = (BoostedCount(days),) if grid.checked else ()  # its last rate goes on for ever: it is for horizons that it has seen
@@ -46,9 +46,9 @@ def orders(grid: Grid) -> Learners:
 
 def amounts(grid: Grid) -> Learners:
     """Return the candidates for the amount of the next order."""
-    from whenbuy.models.amount_floors import GlobalMean, OwnMean
-    from whenbuy.models.boosted_amount import BoostedAmount
-    from whenbuy.models.gamma_gamma import GammaGamma
+    from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+    from whenbuy.models.how_much.boosted_amount import BoostedAmount
+    from whenbuy.models.how_much.gamma_gamma import GammaGamma
 
     del grid
     return (GlobalMean(), OwnMean(), GammaGamma(), BoostedAmount(max_rows=60_000))
@@ -56,8 +56,8 @@ def amounts(grid: Grid) -> Learners:
 
 def spend(grid: Grid) -> Learners:
     """Return the candidates for what is spent within a window."""
-    from whenbuy.models.boosted_amount import BoostedAmount
-    from whenbuy.models.spend import SpendRate
+    from whenbuy.models.how_much.boosted_amount import BoostedAmount
+    from whenbuy.models.how_much.spend import SpendRate
 
     del grid
     return (SpendRate(), BoostedAmount("spend"))
@@ -65,8 +65,8 @@ def spend(grid: Grid) -> Learners:
 
 def quantity(grid: Grid) -> Learners:
     """Return the candidates for the units bought within a window."""
-    from whenbuy.models.boosted_amount import BoostedAmount
-    from whenbuy.models.spend import SpendRate
+    from whenbuy.models.how_much.boosted_amount import BoostedAmount
+    from whenbuy.models.how_much.spend import SpendRate
     from whenbuy.models.trees.boosting import Boosting
 
     del grid
@@ -76,8 +76,8 @@ def quantity(grid: Grid) -> Learners:
 
 def redemption(grid: Grid) -> Learners:
     """Return the candidates for whether an offer is redeemed."""
-    from whenbuy.models.chance import BaseChance, TreesChance
     from whenbuy.models.trees.boosting import Boosting
+    from whenbuy.models.whether.chance import BaseChance, TreesChance
 
     del grid
     grow = Boosting(trees=300, learning_rate=0.02, leaves=5, min_leaf=300, feature_fraction=0.2, seed=1)
@@ -86,7 +86,7 @@ def redemption(grid: Grid) -> Learners:
 
 def classes(grid: Grid) -> Learners:
     """Return the candidates for the categories that she buys from."""
-    from whenbuy.models.class_model import ClassTrees
-    from whenbuy.models.class_rates import ClassRate, OwnClassRate
+    from whenbuy.models.which.class_model import ClassTrees
+    from whenbuy.models.which.class_rates import ClassRate, OwnClassRate
 
     return (ClassRate(grid.shortest), OwnClassRate(grid.shortest), ClassTrees(grid.shortest))

@@ -50,8 +50,8 @@ def nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     from whenbuy.models.neural.mlp import Mlp
     from whenbuy.models.neural.next_act import NeuralActs
     from whenbuy.models.neural.training import Training
-    from whenbuy.models.prepared import Prepared
-    from whenbuy.models.rhythm import Rhythm
+    from whenbuy.models.when.rhythm import Rhythm
+    from whenbuy.models.wrapping.prepared import Prepared
 
     if answer == "next":
         return (NeuralActs(grid.shortest),)

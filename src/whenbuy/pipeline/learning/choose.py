@@ -15,9 +15,9 @@ from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount, Forecast
 from whenbuy.core.learner import Learner
 from whenbuy.evaluate.bootstrap import draws, interval
-from whenbuy.models.blend import Blend, blended
-from whenbuy.models.calibrate import Correction, best_correction
-from whenbuy.models.conformal import Adjustment, conformal, orders_known
+from whenbuy.models.how_much.conformal import Adjustment, conformal, orders_known
+from whenbuy.models.wrapping.blend import Blend, blended
+from whenbuy.models.wrapping.calibrate import Correction, best_correction
 from whenbuy.pipeline.learning.forecaster import Choice
 from whenbuy.pipeline.learning.judges import Judge
 

@@ -23,9 +23,9 @@ from whenbuy.core.learner import Learner, Model, refuse_leak
 from whenbuy.core.outlook import Outlook
 from whenbuy.core.profile import Profile
 from whenbuy.features import Features
-from whenbuy.models.attribute_prior import AttributePrior
-from whenbuy.models.calendar import Calendar
-from whenbuy.models.promoted import NOTHING, Promoted
+from whenbuy.models.series.promoted import NOTHING, Promoted
+from whenbuy.models.when.attribute_prior import AttributePrior
+from whenbuy.models.when.calendar import Calendar
 from whenbuy.pipeline.learning.build import BlockSpec, examples
 from whenbuy.questions.activity import usual_gap
 from whenbuy.questions.asked import people

@@ -24,12 +24,12 @@ def nothing(grid: Grid) -> Learners:
 
 def activity(grid: Grid) -> Learners:
     """Return the candidates for when she is next active."""
-    from whenbuy.models.boosted_curve import DirectHorizons
-    from whenbuy.models.floors import KaplanMeier
-    from whenbuy.models.last_act import LastAct
-    from whenbuy.models.latest import Latest
-    from whenbuy.models.prepared import Prepared
-    from whenbuy.models.recast import Reads, Recast
+    from whenbuy.models.when.boosted_curve import DirectHorizons
+    from whenbuy.models.when.floors import KaplanMeier
+    from whenbuy.models.whether.last_act import LastAct
+    from whenbuy.models.wrapping.latest import Latest
+    from whenbuy.models.wrapping.prepared import Prepared
+    from whenbuy.models.wrapping.recast import Reads, Recast
 
     floor = KaplanMeier(grid.days, column="event_recency_days")
     boosted = Prepared(DirectHorizons(grid.days, key_days=grid.shortest, max_rows=200_000), (Latest(), LastAct()))
@@ -39,7 +39,7 @@ def activity(grid: Grid) -> Learners:
 
 def visits(grid: Grid) -> Learners:
     """Return the candidates for how many visits begin within a window."""
-    from whenbuy.models.numbers import BoostedNumber, VisitRate
+    from whenbuy.models.how_many.numbers import BoostedNumber, VisitRate
 
     del grid
     return (VisitRate(), BoostedNumber())
@@ -47,10 +47,10 @@ def visits(grid: Grid) -> Learners:
 
 def dwell(grid: Grid) -> Learners:
     """Return the candidates for the seconds that she stays on her next visit."""
-    from whenbuy.models.amount_floors import GlobalMean, OwnMean
-    from whenbuy.models.boosted_amount import BoostedAmount
-    from whenbuy.models.cut_short import CutShort
-    from whenbuy.models.recast import Reads, Recast
+    from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+    from whenbuy.models.how_much.boosted_amount import BoostedAmount
+    from whenbuy.models.wrapping.cut_short import CutShort
+    from whenbuy.models.wrapping.recast import Reads, Recast
 
     del grid
     own = (("frequency", "dwell_visits"), ("mean_amount", "dwell_mean_s"))
@@ -63,9 +63,9 @@ def dwell(grid: Grid) -> Learners:
 
 def rating(grid: Grid) -> Learners:
     """Return the candidates for the stars of her next review."""
-    from whenbuy.models.amount_floors import GlobalMean
-    from whenbuy.models.boosted_amount import BoostedAmount
-    from whenbuy.models.recast import Reads, Recast
+    from whenbuy.models.how_much.amount_floors import GlobalMean
+    from whenbuy.models.how_much.boosted_amount import BoostedAmount
+    from whenbuy.models.wrapping.recast import Reads, Recast
 
     del grid
     return (Recast(GlobalMean(), "rating", Reads((("amount", "rating"),))), BoostedAmount("rating", max_rows=40_000))
@@ -75,10 +75,10 @@ def happens(question: str) -> Callable[[Grid], Learners]:
     """Return what returns the candidates for whether something happens."""
 
     def candidates(grid: Grid) -> Learners:
-        from whenbuy.models.chance import BaseChance, LogisticChance, TreesChance
-        from whenbuy.models.last_act import LastAct
-        from whenbuy.models.prepared import Prepared
         from whenbuy.models.trees.boosting import Boosting
+        from whenbuy.models.whether.chance import BaseChance, LogisticChance, TreesChance
+        from whenbuy.models.whether.last_act import LastAct
+        from whenbuy.models.wrapping.prepared import Prepared
 
         del grid
         grow = Boosting(trees=200, learning_rate=0.03, leaves=8, min_leaf=100, feature_fraction=0.3, seed=1)
@@ -90,9 +90,9 @@ def happens(question: str) -> Callable[[Grid], Learners]:
 
 def in_session(grid: Grid) -> Learners:
     """Return the candidates for whether she buys during the visit that she is on."""
-    from whenbuy.models.chance import BaseChance, LogisticChance, TreesChance
-    from whenbuy.models.recast import Reads, Recast
     from whenbuy.models.trees.boosting import Boosting
+    from whenbuy.models.whether.chance import BaseChance, LogisticChance, TreesChance
+    from whenbuy.models.wrapping.recast import Reads, Recast
 
     del grid
     grow = Boosting(trees=200, learning_rate=0.04, leaves=15, min_leaf=100, feature_fraction=0.4, seed=1)
@@ -103,7 +103,7 @@ def in_session(grid: Grid) -> Learners:
 
 def next_acts(grid: Grid) -> Learners:
     """Return the candidates for the next act."""
-    from whenbuy.models.next_act import ActChain, ActTrees
+    from whenbuy.models.which.next_act import ActChain, ActTrees
 
     return (ActChain(grid.shortest), ActTrees(grid.shortest))
 
@@ -112,9 +112,9 @@ def taken(question: str, kind: str, *, trees: bool) -> Callable[[Grid], Learners
     """Return what returns the candidates for the classes that events of a kind are about."""
 
     def candidates(grid: Grid) -> Learners:
-        from whenbuy.models.class_model import ClassTrees
-        from whenbuy.models.class_rates import ClassRate, OwnClassRate
-        from whenbuy.models.recast import Reads, Recast
+        from whenbuy.models.which.class_model import ClassTrees
+        from whenbuy.models.which.class_rates import ClassRate, OwnClassRate
+        from whenbuy.models.wrapping.recast import Reads, Recast
 
         days = grid.shortest if trees else grid.horizons[-1]
         labels = (("classes", question), ("purchase", when(question)))

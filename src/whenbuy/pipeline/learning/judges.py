@@ -13,8 +13,8 @@ from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Amount
 from whenbuy.core.number import Number, log_chances
 from whenbuy.evaluate.measure import Measure, Sums
-from whenbuy.models.blend import mixed_chances, mixed_numbers
-from whenbuy.models.calibrate import outcomes
+from whenbuy.models.wrapping.blend import mixed_chances, mixed_numbers
+from whenbuy.models.wrapping.calibrate import outcomes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,10 +14,10 @@ from whenbuy.core.learner import Learner, Model
 from whenbuy.core.log import EventLog
 from whenbuy.core.progress import stepwise
 from whenbuy.features import Feature, Features
-from whenbuy.models.attribute_prior import AttributePrior
-from whenbuy.models.calibrate import CalibratedModel, Correction
-from whenbuy.models.conformal import ConformalModel
-from whenbuy.models.promoted import Lifts
+from whenbuy.models.how_much.conformal import ConformalModel
+from whenbuy.models.series.promoted import Lifts
+from whenbuy.models.when.attribute_prior import AttributePrior
+from whenbuy.models.wrapping.calibrate import CalibratedModel, Correction
 from whenbuy.pipeline.learning import catalogue
 from whenbuy.pipeline.learning.answers import ANSWERS, Answer
 from whenbuy.pipeline.learning.choose import Budget, Chosen, Told, choose, read_beside

@@ -7,7 +7,7 @@ import numpy as np
 from whenbuy.core.arrays import DAY
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
-from whenbuy.models.attribute_prior import AttributePrior
+from whenbuy.models.when.attribute_prior import AttributePrior
 
 
 def newcomers(history: History, examples: Examples) -> AttributePrior:

@@ -12,7 +12,7 @@ from whenbuy.core.errors import ImmatureError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.history import History
 from whenbuy.core.learner import Model, can_learn_on
-from whenbuy.models.calibrate import CalibratedModel
+from whenbuy.models.wrapping.calibrate import CalibratedModel
 from whenbuy.pipeline.learning.answers import ANSWERS
 from whenbuy.pipeline.learning.build import panel
 from whenbuy.pipeline.learning.forecaster import Forecaster

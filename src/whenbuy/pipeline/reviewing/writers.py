@@ -14,8 +14,8 @@ from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import Probability
 from whenbuy.core.history import History
 from whenbuy.features import default_features
-from whenbuy.models.chance import BaseChance, LogisticChance, TreesChance
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.whether.chance import BaseChance, LogisticChance, TreesChance
 from whenbuy.pipeline.learning.build import examples, panel, people_at
 from whenbuy.pipeline.reviewing.opinions import Opinions
 from whenbuy.pipeline.reviewing.pairs import Effects, pair_ratings

@@ -15,8 +15,8 @@ from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples
 from whenbuy.core.learner import Learner
 from whenbuy.evaluate.probability import Ranked, logloss
-from whenbuy.models.blend import Blend, mixed_chances
-from whenbuy.models.prepared import AnyStep, learn_steps, prepare
+from whenbuy.models.wrapping.blend import Blend, mixed_chances
+from whenbuy.models.wrapping.prepared import AnyStep, learn_steps, prepare
 
 _TENTHS: Final = 10
 """The weights of a blend are tenths."""

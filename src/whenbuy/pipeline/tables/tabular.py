@@ -23,11 +23,12 @@ from whenbuy.evaluate.scores import Score, Scores, score
 from whenbuy.features import encode, select
 from whenbuy.features.encode import NAMES, Encode, FittedEncoding, Names
 from whenbuy.features.select import Rule, Select, Selection
-from whenbuy.models import blend, chance, prepared
-from whenbuy.models.chance import BaseChance, LogisticChance, TreesChance
-from whenbuy.models.prepared import AnyStep, Prepared, PreparedModel, learn_steps
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
+from whenbuy.models.whether import chance
+from whenbuy.models.whether.chance import BaseChance, LogisticChance, TreesChance
+from whenbuy.models.wrapping import blend, prepared
+from whenbuy.models.wrapping.prepared import AnyStep, Prepared, PreparedModel, learn_steps
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.tables import sheet
 from whenbuy.pipeline.tables.contest import Contest, Entrant, Folds, Tried

@@ -11,28 +11,28 @@ from whenbuy.core.errors import WhenbuyError
 from whenbuy.core.examples import Labels
 from whenbuy.core.forecast import Amount, Classes, TimeToEvent
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.blend import Blend, BlendModel
-from whenbuy.models.boosted_amount import BoostedAmount
-from whenbuy.models.boosted_count import BoostedCount
-from whenbuy.models.boosted_curve import DirectHorizons
-from whenbuy.models.buy_till_you_die import BgNbd, ParetoNbd
-from whenbuy.models.calibrate import CalibratedModel, Calibration, Isotonic
-from whenbuy.models.chance import BaseChanceModel, TreesChanceModel
-from whenbuy.models.class_model import ClassTrees, ClassTreesModel
-from whenbuy.models.class_rates import ClassRate, OwnClassRate
-from whenbuy.models.conformal import Adjustment, ConformalModel
-from whenbuy.models.floors import BaseRate, KaplanMeier, PoissonRate
-from whenbuy.models.gamma_gamma import GammaGamma
-from whenbuy.models.hazard import PooledLogistic
-from whenbuy.models.prepared import Prepared
-from whenbuy.models.rhythm import Rhythm
-from whenbuy.models.rolled_counts import RolledCounts
+from whenbuy.models.how_many.boosted_count import BoostedCount
+from whenbuy.models.how_many.rolled_counts import RolledCounts
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.how_much.boosted_amount import BoostedAmount
+from whenbuy.models.how_much.conformal import Adjustment, ConformalModel
+from whenbuy.models.how_much.gamma_gamma import GammaGamma
+from whenbuy.models.how_much.spend import SpendRate
 from whenbuy.models.rows.asked import Layout, Row
 from whenbuy.models.rows.compiled import ROWS, compiled
-from whenbuy.models.spend import SpendRate
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.trees.forest import Forest
+from whenbuy.models.when.boosted_curve import DirectHorizons
+from whenbuy.models.when.buy_till_you_die import BgNbd, ParetoNbd
+from whenbuy.models.when.floors import BaseRate, KaplanMeier, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
+from whenbuy.models.when.rhythm import Rhythm
+from whenbuy.models.whether.chance import BaseChanceModel, TreesChanceModel
+from whenbuy.models.which.class_model import ClassTrees, ClassTreesModel
+from whenbuy.models.which.class_rates import ClassRate, OwnClassRate
+from whenbuy.models.wrapping.blend import Blend, BlendModel
+from whenbuy.models.wrapping.calibrate import CalibratedModel, Calibration, Isotonic
+from whenbuy.models.wrapping.prepared import Prepared
 from whenbuy.pipeline.learning.build import examples
 from whenbuy.pipeline.learning.learn import fit
 

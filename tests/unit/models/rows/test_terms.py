@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from whenbuy.core.examples import Table
+from whenbuy.models.fitting.terms import Terms
 from whenbuy.models.rows.asked import Layout
 from whenbuy.models.rows.terms import Scorer
-from whenbuy.models.terms import Terms
 
 NAMES = (
     "frequency", "recency_days", "tenure_days", "event_recency_days", "event_tenure_days", "mean_amount", "first_amount", "last_amount",

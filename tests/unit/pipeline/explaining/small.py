@@ -4,13 +4,13 @@ from functools import cache
 
 from whenbuy.core.history import History
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.blend import Blend
-from whenbuy.models.boosted_curve import DirectHorizons
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.hazard import PooledLogistic
-from whenbuy.models.prepared import Prepared
-from whenbuy.models.rhythm import Rhythm
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.when.boosted_curve import DirectHorizons
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
+from whenbuy.models.when.rhythm import Rhythm
+from whenbuy.models.wrapping.blend import Blend
+from whenbuy.models.wrapping.prepared import Prepared
 from whenbuy.pipeline.learning.forecaster import Forecaster
 from whenbuy.pipeline.learning.learn import fit
 

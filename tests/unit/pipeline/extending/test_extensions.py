@@ -20,7 +20,7 @@ from whenbuy import features as f
 from whenbuy.core.examples import Labels
 from whenbuy.core.forecast import Probability
 from whenbuy.core.learner import refuse_leak
-from whenbuy.models.chance import BaseChance
+from whenbuy.models.whether.chance import BaseChance
 from whenbuy.pipeline.learning.answers import Answer
 from whenbuy.questions import Happens
 from whenbuy.questions.asked import people

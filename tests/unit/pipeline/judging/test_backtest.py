@@ -10,10 +10,10 @@ from tests.unit.core.logs import make
 from tests.unit.pipeline.quick import HORIZONS, candidates, shop
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotEnoughDataError, UsageError
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.class_rates import ClassRate, OwnClassRate
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.spend import SpendRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.how_much.spend import SpendRate
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.which.class_rates import ClassRate, OwnClassRate
 from whenbuy.pipeline.judging import backtest as module
 from whenbuy.pipeline.judging.backtest import backtest
 from whenbuy.pipeline.judging.error_analysis import error_analysis

@@ -8,10 +8,10 @@ import pytest
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import ColumnError, GateError
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.floors import KaplanMeier, KaplanMeierModel, PoissonRate
-from whenbuy.models.numbers import VisitRate
-from whenbuy.models.spend import SpendRate
+from whenbuy.models.how_many.numbers import VisitRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.how_much.spend import SpendRate
+from whenbuy.models.when.floors import KaplanMeier, KaplanMeierModel, PoissonRate
 from whenbuy.pipeline.judging import gate
 from whenbuy.pipeline.judging.gate import Verdict, Weeks, beside_champion, beside_floor, judge, match
 from whenbuy.pipeline.learning.forecaster import Choice, Forecaster

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.core.logs import make
 from tests.unit.pipeline.quick import HORIZONS, candidates, learn, shop
 from whenbuy.core.arrays import DAY, MISSING
-from whenbuy.models.chance import BaseChance
-from whenbuy.models.class_rates import ClassRate
-from whenbuy.models.spend import SpendRate
+from whenbuy.models.how_much.spend import SpendRate
+from whenbuy.models.whether.chance import BaseChance
+from whenbuy.models.which.class_rates import ClassRate
 from whenbuy.pipeline.judging import trial as module
 from whenbuy.pipeline.judging.segments import portrait, segments
 from whenbuy.pipeline.judging.trial import Trial, asked, headline, only

@@ -23,11 +23,11 @@ from whenbuy.core.errors import AccessError, DamagedError, InputError, NotFoundE
 from whenbuy.core.examples import Table
 from whenbuy.core.log import Dictionary
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.buy_till_you_die import BgNbd
-from whenbuy.models.floors import KaplanMeier, PoissonRate
-from whenbuy.models.hazard import PooledLogistic
-from whenbuy.models.rolled_counts import RolledCounts, RolledCountsModel
+from whenbuy.models.how_many.rolled_counts import RolledCounts, RolledCountsModel
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.when.buy_till_you_die import BgNbd
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.hazard import PooledLogistic
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.keeping.bundle import load, save, verify
 from whenbuy.pipeline.learning import learn

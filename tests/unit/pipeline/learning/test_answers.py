@@ -12,7 +12,7 @@ from whenbuy.core.forecast import Amount, Classes, Probability, TimeToEvent
 from whenbuy.core.lapse import Lapse
 from whenbuy.core.number import Number
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
 from whenbuy.pipeline.deciding.bids import response_bids
 from whenbuy.pipeline.judging.trial import Trial
 from whenbuy.pipeline.keeping import bundle

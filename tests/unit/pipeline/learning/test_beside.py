@@ -5,12 +5,12 @@ from functools import cache
 from tests.unit.serve.live_shop import differences, events_after, joined, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.features import ActiveDays
-from whenbuy.models.blend import Blend
-from whenbuy.models.class_rates import OwnClassRate
-from whenbuy.models.floors import PoissonRate
 from whenbuy.models.neural.days import NeuralDays
 from whenbuy.models.neural.linear_recurrence import LinearRecurrence
 from whenbuy.models.neural.training import Training
+from whenbuy.models.when.floors import PoissonRate
+from whenbuy.models.which.class_rates import OwnClassRate
+from whenbuy.models.wrapping.blend import Blend
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.catalogue import every, types
 from whenbuy.pipeline.learning.grid import Grid

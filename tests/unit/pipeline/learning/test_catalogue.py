@@ -6,7 +6,7 @@ import pytest
 
 from whenbuy.core.codec import decode, encode
 from whenbuy.core.errors import WhenbuyError
-from whenbuy.models import hazard
+from whenbuy.models.when import hazard
 from whenbuy.pipeline.learning.catalogue import floors, learners, types
 from whenbuy.pipeline.learning.grid import Grid
 

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.models.purchase_examples import examples
 from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.forecast import Amount, TimeToEvent
-from whenbuy.models.blend import Blend
+from whenbuy.models.wrapping.blend import Blend
 from whenbuy.pipeline.learning.choose import Budget, Told, choose
 from whenbuy.pipeline.learning.judges import curve_judge, number_judge
 

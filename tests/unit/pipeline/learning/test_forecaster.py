@@ -13,9 +13,9 @@ from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import OwnMean
-from whenbuy.models.buy_till_you_die import BgNbd
-from whenbuy.models.hazard import PooledLogistic
+from whenbuy.models.how_much.amount_floors import OwnMean
+from whenbuy.models.when.buy_till_you_die import BgNbd
+from whenbuy.models.when.hazard import PooledLogistic
 from whenbuy.pipeline.learning import forecaster as module
 from whenbuy.pipeline.learning.forecaster import without_closed_days
 from whenbuy.pipeline.learning.learn import fit

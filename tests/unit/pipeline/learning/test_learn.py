@@ -15,10 +15,10 @@ from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.log import ORDERS, Column
 from whenbuy.features import Holiday
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.amount_floors import GlobalMean, OwnMean
-from whenbuy.models.floors import BaseRate, KaplanMeier, PoissonRate
-from whenbuy.models.promoted import NOTHING
-from whenbuy.models.spend import SpendRate
+from whenbuy.models.how_much.amount_floors import GlobalMean, OwnMean
+from whenbuy.models.how_much.spend import SpendRate
+from whenbuy.models.series.promoted import NOTHING
+from whenbuy.models.when.floors import BaseRate, KaplanMeier, PoissonRate
 from whenbuy.pipeline.learning import choose, learn, plan
 from whenbuy.pipeline.learning.learn import fit
 

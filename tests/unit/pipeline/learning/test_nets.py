@@ -11,14 +11,14 @@ from tests.unit.serve.live_shop import differences, events_after, joined, stands
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import UsageError
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.blend import Blend
-from whenbuy.models.floors import KaplanMeier, PoissonRate
 from whenbuy.models.neural import engine
 from whenbuy.models.neural.curve import NeuralCurve
 from whenbuy.models.neural.mlp import Mlp
 from whenbuy.models.neural.training import Training
-from whenbuy.models.prepared import Prepared
-from whenbuy.models.rhythm import Rhythm
+from whenbuy.models.when.floors import KaplanMeier, PoissonRate
+from whenbuy.models.when.rhythm import Rhythm
+from whenbuy.models.wrapping.blend import Blend
+from whenbuy.models.wrapping.prepared import Prepared
 from whenbuy.pipeline.explaining.explaining import explain
 from whenbuy.pipeline.extending.extensions import Extensions
 from whenbuy.pipeline.keeping import bundle

@@ -14,8 +14,8 @@ from whenbuy.core.forecast import Classes
 from whenbuy.features.acts import LatestActs
 from whenbuy.ingest.read import read
 from whenbuy.ingest.simulate import simulate
-from whenbuy.models.next_act import ActChain, ActTrees
 from whenbuy.models.trees.boosting import Boosting
+from whenbuy.models.which.next_act import ActChain, ActTrees
 from whenbuy.pipeline.judging.trial import Trial
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.answers import ANSWERS

@@ -9,7 +9,7 @@ from tests.unit.pipeline.quick import HORIZONS, candidates, learn, shop
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import ImmatureError, LeakError
 from whenbuy.evaluate.scores import compare
-from whenbuy.models.floors import KaplanMeier
+from whenbuy.models.when.floors import KaplanMeier
 from whenbuy.pipeline.judging.trial import Trial
 from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.catalogue import types

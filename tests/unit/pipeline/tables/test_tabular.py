@@ -8,8 +8,8 @@ import pytest
 
 from whenbuy.core.errors import ColumnError, EmptyError, NotEnoughDataError, NotFoundError, UsageError
 from whenbuy.evaluate.probability import Ranked
-from whenbuy.models.chance import BaseChance, LogisticChance, TreesChance
 from whenbuy.models.trees import Boosting
+from whenbuy.models.whether.chance import BaseChance, LogisticChance, TreesChance
 from whenbuy.pipeline.tables.contest import Contest, Folds, best_threshold
 from whenbuy.pipeline.tables.sheet import Sheet, Target
 from whenbuy.pipeline.tables.tabular import TableModel, fit_table, members

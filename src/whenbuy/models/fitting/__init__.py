@@ -1,0 +1,1 @@
+"""What several learners fit with: solvers, terms, lines, bends."""

@@ -1,0 +1,1 @@
+"""How many orders or visits come."""

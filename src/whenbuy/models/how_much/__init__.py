@@ -1,0 +1,1 @@
+"""How much: amounts of orders, what is spent, and intervals that hold."""

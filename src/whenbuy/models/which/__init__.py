@@ -1,0 +1,1 @@
+"""Which: classes of things, and the next act."""

@@ -1,0 +1,1 @@
+"""Models around models: blends, calibration, preparations, answers put to other questions."""
