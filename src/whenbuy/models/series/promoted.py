@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -100,21 +101,32 @@ def signals(offers: Profile | None, cutoff: int, midnights: Instants) -> Floats:
     """
     if offers is None or not _dated(offers):
         return np.zeros((len(midnights), 2))
-    table = offers.table
-    known = table.filter(_instant("valid_from") < cutoff) if "valid_from" in table.columns else table
-    begins = "begins" if "begins" in table.columns else "valid_from" if "valid_from" in table.columns else None
-    start = np.zeros(len(known), np.int64) if begins is None else known.select(_instant(begins)).to_series().fill_null(0).to_numpy()
-    end = known.select(_instant("ends")).to_series().fill_null(_NEVER).to_numpy()
+    told, start, end, left, dated = _read(offers)
+    known = told < cutoff
+    told, start, end, left = told[known], start[known], end[known], left[known]
     noon = np.asarray(midnights, np.int64) + DAY // 2
     running = (start[None, :] <= noon[:, None]) & (noon[:, None] < end[None, :])
-    left = np.zeros(len(known))
-    if _DISCOUNT in known.columns and known[_DISCOUNT].dtype.is_numeric():
-        left = np.log1p(-np.clip(known[_DISCOUNT].cast(pl.Float64).fill_null(0.0).to_numpy(), 0.0, 0.95))
     more = np.zeros((len(midnights), 2))
-    if "valid_from" in known.columns and "begins" in known.columns:
-        told, dated, ahead = known.select(_instant("valid_from")).to_series().to_numpy(), start > 0, noon > cutoff
-        more[ahead] = _expected(start[dated] - cutoff, end[dated] - cutoff, told[dated] - cutoff, left[dated], int(ahead.sum()))
+    if dated:
+        begun, ahead = start > 0, noon > cutoff
+        more[ahead] = _expected(start[begun] - cutoff, end[begun] - cutoff, told[begun] - cutoff, left[begun], int(ahead.sum()))
     return np.column_stack([np.log1p(running.sum(axis=1) + more[:, 0]), running @ left + more[:, 1]])
+
+
+@lru_cache(maxsize=8)
+def _read(offers: Profile) -> tuple[Instants, Instants, Instants, Floats, bool]:
+    """Return when each offer was told, begins and ends, the logarithm of what its discount leaves (n each); and whether all is said."""
+    table = offers.table
+    begins = "begins" if "begins" in table.columns else "valid_from" if "valid_from" in table.columns else None
+
+    def instants(name: str | None, absent: int) -> Instants:
+        return np.full(len(table), absent) if name is None else table.select(_instant(name)).to_series().fill_null(absent).to_numpy()
+
+    left = np.zeros(len(table))
+    if _DISCOUNT in table.columns and table[_DISCOUNT].dtype.is_numeric():
+        left = np.log1p(-np.clip(table[_DISCOUNT].cast(pl.Float64).fill_null(0.0).to_numpy(), 0.0, 0.95))
+    told = instants("valid_from", _NEVER) if "valid_from" in table.columns else instants(None, -_NEVER)
+    return told, instants(begins, 0), instants("ends", _NEVER), left, {"valid_from", "begins"} <= set(table.columns)
 
 
 def _expected(start: Ints, end: Ints, told: Ints, left: Floats, days: int) -> Floats:

@@ -60,8 +60,7 @@ class Calendar:
             begin, end = self.clock.midnights(np.array([day, day + 1])).tolist()
             self._today[:] = [held := (begin, end, *self._passed(day, grid_days))]
         _, _, place, passed = held
-        alive, orders = dated(survival[None], count[None], np.array([read_at / DAY]), place, passed, grid_days)
-        return alive[0], orders[0]
+        return dated_one(survival, count, read_at / DAY, place, passed, grid_days)
 
     def _passed(self, today: int, grid_days: Floats) -> tuple[Floats, Floats]:
         """Return the midnights from a local day on (in days), and the sum of the factors of the time since the first of them."""
@@ -95,18 +94,35 @@ def dated(
     """
     alive, orders = np.empty(survival.shape), np.empty(survival.shape)
     for i in range(len(survival)):
-        day, edge = 0, read_at[i]
-        before = (edge - place[0]) * (passed[1] / (place[1] - place[0]))
-        fallen, told, hazard, expected = 0.0, 0.0, 0.0, 0.0
-        for k in range(len(grid_days)):
-            end = read_at[i] + grid_days[k]
-            while day < len(place) - 2 and place[day + 1] <= end:
-                day += 1
-            whole = passed[day] + (end - place[day]) * ((passed[day + 1] - passed[day]) / (place[day + 1] - place[day]))
-            factor = (whole - before) / (end - edge)
-            now = -np.log(max(survival[i, k], 1e-300))
-            hazard += (now - fallen) * factor
-            expected += (count[i, k] - told) * factor
-            alive[i, k], orders[i, k] = np.exp(-hazard), expected
-            before, edge, fallen, told = whole, end, now, count[i, k]
+        _date(survival[i], count[i], read_at[i], place, passed, grid_days, alive[i], orders[i])
     return alive, orders
+
+
+@kernel
+def dated_one(
+    survival: Floats, count: Floats, read_at: float, place: Floats, passed: Floats, grid_days: Floats
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Return one curve and its expected orders (g each) as ``dated`` has them."""
+    alive, orders = np.empty(survival.shape), np.empty(survival.shape)
+    _date(survival, count, read_at, place, passed, grid_days, alive, orders)
+    return alive, orders
+
+
+@kernel
+def _date(
+    survival: Floats, count: Floats, read_at: float, place: Floats, passed: Floats, grid_days: Floats, alive: Floats, orders: Floats
+) -> None:  # fmt: skip
+    day, edge = 0, read_at
+    before = (edge - place[0]) * (passed[1] / (place[1] - place[0]))
+    fallen, told, hazard, expected = 0.0, 0.0, 0.0, 0.0
+    for k in range(len(grid_days)):
+        end = read_at + grid_days[k]
+        while day < len(place) - 2 and place[day + 1] <= end:
+            day += 1
+        whole = passed[day] + (end - place[day]) * ((passed[day + 1] - passed[day]) / (place[day + 1] - place[day]))
+        factor = (whole - before) / (end - edge)
+        now = -np.log(max(survival[k], 1e-300))
+        hazard += (now - fallen) * factor
+        expected += (count[k] - told) * factor
+        alive[k], orders[k] = np.exp(-hazard), expected
+        before, edge, fallen, told = whole, end, now, count[k]
