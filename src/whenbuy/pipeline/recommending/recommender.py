@@ -17,7 +17,7 @@ from whenbuy.core.history import History
 from whenbuy.core.keys import Keys
 from whenbuy.core.learner import Learner
 from whenbuy.core.ranking import Ranking, Shelf, Trails
-from whenbuy.evaluate.ranking import ranking_measures
+from whenbuy.evaluate.ranking import catalogue_measures, ranking_measures
 from whenbuy.evaluate.scores import Duel, duels
 from whenbuy.models.ranking.due import DueItems, DueItemsModel
 from whenbuy.models.ranking.hybrid import Hybrid, HybridModel
@@ -42,7 +42,20 @@ _FURTHER: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How a ranker fared against the best floor on the latest closed window: its score, and the difference with its 95 % interval."""
+    """How a ranker fared against the best floor on the latest closed window.
+
+    Parameters
+    ----------
+    name
+        The ranker's.
+    score, difference, low, high
+        Recall among the first ten, and how much more that is than the best floor's, with its 95 % interval.
+    chosen
+        Whether it answers.
+    coverage, diversity
+        The share of all things that stand among somebody's first ten, and of pairs on one list that are of different categories (0 where
+        no category is known).
+    """
 
     name: str
     score: float
@@ -50,6 +63,8 @@ class Tried:
     low: float
     high: float
     chosen: bool
+    coverage: float
+    diversity: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,7 +288,19 @@ def judge(history: History, days: float, hybrid: Hybrid, rounds: int = 400, seed
     }
     best = hybrid.name if hybrid.name in found and found[hybrid.name].low > 0 else floor
     order = sorted(found, key=lambda name: (name != floor, -value[name]))
-    return tuple(Tried(name, value[name], found[name].difference, found[name].low, found[name].high, name == best) for name in order)
+    return tuple(
+        Tried(
+            name, value[name], found[name].difference, found[name].low, found[name].high, name == best, *_spread(answers[name], reads.shelf)
+        )
+        for name in order
+    )
+
+
+def _spread(ranking: Ranking, shelf: Shelf) -> tuple[float, float]:
+    """Return how much of the catalogue lists of ten show, and how unlike the things on one are (0 where no category is known)."""
+    group = shelf.attributes.get("category")
+    found = {one.name: one.value() for one in catalogue_measures(ranking.item.astype(np.int64), len(shelf), group)}
+    return found["coverage_at_10"], float(np.nan_to_num(found.get("diversity_at_10", 0.0)))
 
 
 def asked(history: History, users: Iterable[str] | None, as_of: int | str | None) -> Keys:

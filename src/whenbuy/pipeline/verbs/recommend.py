@@ -19,6 +19,7 @@ from whenbuy.pipeline.recommending.recommender import TYPES, Recommendations, Re
 from whenbuy.pipeline.recommending.rules import Rules
 from whenbuy.pipeline.telling.export import require_ending, write_frame
 from whenbuy.pipeline.telling.result import Result, Screen
+from whenbuy.pipeline.telling.words import percent
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import find_shop, moment
 
@@ -81,16 +82,25 @@ def tried(folder: Path | None, as_of: str | None, say: Say) -> Result:
     instant = moment(history, as_of, say)
     recommender = _learned(shop, history, instant, say)
     rows = tuple(
-        (one.name, f"{one.score:.4f}", f"{one.difference:+.4f}", f"{one.low:+.4f} … {one.high:+.4f}", "answers" if one.chosen else "")
+        (
+            one.name,
+            f"{one.score:.4f}",
+            f"{one.difference:+.4f}",
+            f"{one.low:+.4f} … {one.high:+.4f}",
+            percent(one.coverage),
+            percent(one.diversity),
+            "answers" if one.chosen else "",
+        )
         for one in recommender.tried
     )
     import polars as pl
 
     words = (
         f"Recall among the first ten: the share of what each customer took within {recommender.horizon_days:g} days that stood there.",
-        "Behind it the difference with the better floor, and its 95 % interval over resampled customers.",
+        "Behind it the difference with the better floor, and its 95 % interval over resampled customers; the share of all things that",
+        "stand on somebody's list, and of pairs on one list that are of different categories.",
     )
-    heads = ("ranker", "recall>", "difference>", "95 %>", "")
+    heads = ("ranker", "recall>", "difference>", "95 %>", "shows of all>", "unlike>", "")
     facts = {"as_of": history.clock.show(history.end if instant is None else instant), "horizon_days": recommender.horizon_days}
     return Result(
         facts, pl.DataFrame([_plain(one) for one in recommender.tried]), "tried", (Screen("How they fared:", heads, rows, words),)

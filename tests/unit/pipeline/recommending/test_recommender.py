@@ -45,6 +45,10 @@ def test_the_better_ranker_answers_and_says_how_it_fared():
     best = next(one for one in tried if one.chosen)
     assert best.difference == 0 or best.low > 0
     assert learned().model.name == best.name
+    assert all(0 < one.coverage <= 1 for one in tried)
+    assert all(0 <= one.diversity <= 1 for one in tried)
+    popular = next(one for one in tried if one.name == "popularity-2")
+    assert popular.coverage == min(one.coverage for one in tried)  # it shows everybody the same
 
 
 def test_a_short_or_empty_log_answers_with_a_floor_or_a_clear_error():
