@@ -26,7 +26,7 @@ def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """
     from whenbuy.models.neural.engine import installed
 
-    listed = _without_nets(answer, grid)
+    listed = without_nets(answer, grid)
     if grid.examples < NETS_FROM or not grid.checked or not installed():
         return listed
     return (*listed, *nets(answer, grid), *(by_day(answer, grid) if grid.examples <= DAYS_TO and grid.step_days <= 1 else ()))
@@ -34,7 +34,7 @@ def learners(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
 
 def every(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return all there are for an answer, the floor first: what can be asked for by name."""
-    return (*_without_nets(answer, grid), *nets(answer, grid), *by_day(answer, grid))
+    return (*without_nets(answer, grid), *nets(answer, grid), *by_day(answer, grid))
 
 
 def by_day(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
@@ -61,13 +61,14 @@ def nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     return (Prepared(net, (Rhythm(),)),)
 
 
-def _without_nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
+def without_nets(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
+    """Return the candidates for an answer that need no torch to learn, the floor first."""
     return ANSWERS[answer].candidates(grid)
 
 
 def floors(answer: str, grid: Grid) -> tuple[Learner[Any], ...]:
     """Return the learner of an answer that every other has to beat."""
-    return _without_nets(answer, grid)[:1]
+    return without_nets(answer, grid)[:1]
 
 
 def types() -> Mapping[str, type]:

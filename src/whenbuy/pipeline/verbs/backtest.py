@@ -57,8 +57,10 @@ def judged(folder: Path | None, as_of: str | None, *, weeks: int | None, folds: 
     return scored_shop(folder, as_of, weeks or WEEKS, say, by=by)[0]
 
 
-def scored_shop(folder: Path | None, as_of: str | None, weeks: int, say: Say, *, by: str | None = None) -> tuple[Result, Forecaster]:
-    """Return what a backtest says, by the segments of ``by`` too where it is given, and the model that was scored.
+def scored_shop(
+    folder: Path | None, as_of: str | None, weeks: int, say: Say, *, by: str | None = None, candidates: learn.Candidates = learners
+) -> tuple[Result, Forecaster]:  # fmt: skip
+    """Return what a backtest of these candidates says, by the segments of ``by`` too where it is given, and the model that was scored.
 
     The scores are kept for the report.
     """
@@ -73,7 +75,7 @@ def scored_shop(folder: Path | None, as_of: str | None, weeks: int, say: Say, *,
         found = backtesting.backtest(
             history, moment(history, as_of, say), weeks=weeks, horizons=settings.shop.horizons, further=(*further(settings), *own.features),
             seed=work.seed, closed=settings.calendar.closed, ask=settings.shop.ask, table=own.table,
-            candidates=own.candidates if own.learners else learners, say=part(say, 0, _LEARNING),
+            candidates=own.candidates if own.learners else candidates, say=part(say, 0, _LEARNING),
         )  # fmt: skip
         duels = shown(found.comparison, found.ours.horizons)
         table = score_table(found.comparison, [duel.name for duel in duels])

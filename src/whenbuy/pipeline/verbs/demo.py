@@ -12,6 +12,7 @@ from whenbuy.config import FILE, Settings, ShopSettings, SourceSettings
 from whenbuy.core.errors import UsageError
 from whenbuy.core.progress import part
 from whenbuy.pipeline.keeping.shop import Shop
+from whenbuy.pipeline.learning.catalogue import without_nets
 from whenbuy.pipeline.telling.result import Result
 from whenbuy.pipeline.verbs.backtest import scored_shop
 from whenbuy.pipeline.verbs.fit import fit
@@ -27,6 +28,8 @@ DEMO: Final = "complete_journey"
 
 def demo(folder: Path, *, say: Say) -> Result:
     """Make the shop of the Complete Journey data, score it on its last weeks, forecast everybody and write the report.
+
+    Nets are left to ``fit``: with them it would take half as long again, and say something else where torch is installed.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def demo(folder: Path, *, say: Say) -> Result:
     for line in made.after:
         say(line)
     say("learning as one would have weeks ago, to score it on what came since")
-    scored, like = scored_shop(folder, None, 8, part(say, 0.0, 0.65))
+    scored, like = scored_shop(folder, None, 8, part(say, 0.0, 0.65), candidates=without_nets)
     say("learning from everything, by what won")
     fit(folder, None, seed=None, say=part(say, 0.65, 0.95), like=like)
     forecast = predict(folder, None, users=None, out=None, say=say)
