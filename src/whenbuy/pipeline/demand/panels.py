@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
+from whenbuy.config import CalendarSettings
 from whenbuy.core.arrays import DAY, Bools, Codes, Floats, Instants, Ints, Singles
 from whenbuy.core.blocks import Series
 from whenbuy.core.errors import NotEnoughDataError, UsageError
@@ -61,6 +62,11 @@ class Closed:
 
     closed: tuple[date, ...] = ()
     holidays: tuple[date, ...] = ()
+
+    @classmethod
+    def of(cls, said: CalendarSettings) -> Closed:
+        """Return the days that a shop's settings name."""
+        return cls(said.closed, said.holidays)
 
 
 ORDINARY: Final = Closed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,6 @@ from whenbuy.pipeline.verbs.figures import choice_table
 from whenbuy.pipeline.verbs.intake import Say
 from whenbuy.pipeline.verbs.place import at, find_shop, moment
 from whenbuy.pipeline.verbs.recording import Work, chosen, further
-
-Candidates = Callable[[str, Grid], tuple[Learner[Any], ...]]
-"""The candidates of an answer, the floor first."""
 
 
 def fit(
@@ -103,7 +100,7 @@ def fit(
     return Result(facts, table, "choices", (screen.choices(forecaster.choices),), after=(*forecaster.notes, *words, learned))
 
 
-def _narrowed(only: Collection[str], own: Extensions) -> Candidates:
+def _narrowed(only: Collection[str], own: Extensions) -> learn.Candidates:
     """Return the candidates that are to be tried; the floor always is."""
     grid = Grid((1.0, 28.0), 1.0, (28.0,))
     known = {learner.name for name in ANSWERS for learner in (*every(name, grid), *own.further(name, grid))}

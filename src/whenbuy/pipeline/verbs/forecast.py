@@ -108,7 +108,7 @@ def forecast(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path 
     shop = find_shop(folder)
     settings, history = shop.settings(RULES), open_log(shop.log)
     instant = moment(history, as_of, say)
-    calendar = Closed(settings.calendar.closed, settings.calendar.holidays)
+    calendar = Closed.of(settings.calendar)
     if asked.customers:
         return _joined(shop, history, instant, asked, calendar, out, say)
     say(f"trying models of {asked.measure} on earlier weeks")

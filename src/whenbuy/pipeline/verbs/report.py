@@ -81,9 +81,7 @@ def _demand(calendar: CalendarSettings, history: History, say: Say) -> Outcome |
     categories = history.log.columns.get("category")
     several = categories is not None and categories.dictionary is not None and len(categories.dictionary) > 1
     try:
-        return forecast_series(
-            history, "category" if several else "shop", DEMAND_DAYS, "week", days=Closed(calendar.closed, calendar.holidays)
-        )
+        return forecast_series(history, "category" if several else "shop", DEMAND_DAYS, "week", days=Closed.of(calendar))
     except NotEnoughDataError:
         return None
 

@@ -91,7 +91,7 @@ def stock(folder: Path | None, as_of: str | None, asked: Shelves, *, out: Path |
     say(f"telling the demand of {days} days")
     told = demand(
         history, champion.customers(shop, cutoff, say), asked.entity, days, _step(asked.rule), cutoff,
-        days=Closed(settings.calendar.closed, settings.calendar.holidays),
+        days=Closed.of(settings.calendar),
     )  # fmt: skip
     found = restocking(history, told, asked.entity, asked.rule, held, asked.names or None)
     frame = found.frame()

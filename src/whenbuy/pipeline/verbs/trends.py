@@ -34,7 +34,7 @@ def trend(folder: Path | None, as_of: str | None, asked: Asked, *, out: Path | N
     say(f"trying models of {asked.measure} on earlier weeks")
     found = forecast_series(
         history, told_of(asked.entity, history.log.columns, asked.names), asked.days, asked.step, instant, measure=asked.measure,
-        names=asked.names or None, days=Closed(settings.calendar.closed, settings.calendar.holidays), seed=settings.shop.seed,
+        names=asked.names or None, days=Closed.of(settings.calendar), seed=settings.shop.seed,
     )  # fmt: skip
     name = NAMED[found.forecast.keys.entity]
     warm = hot(found.forecast, found.panel)
