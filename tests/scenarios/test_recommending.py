@@ -25,7 +25,7 @@ def said(capsys):
 
 def test_a_customer_a_file_and_everybody(shop, tmp_path, capsys):
     capsys.readouterr()
-    assert run(["recommend", "--user", "u01", "--user", "nobody", "--top", "3", "--shop", str(shop), "--json"]) == 0
+    assert run(["recommend", "u01", "nobody", "--top", "3", "--shop", str(shop), "--json"]) == 0
     found = said(capsys)
     assert [row["rank"] for row in found["recommendations"]] == [1, 2, 3, 1, 2, 3]
     assert all(row["why"] for row in found["recommendations"])
@@ -44,14 +44,14 @@ def test_the_screen_says_why_and_how_the_rankers_fared(shop, capsys):
     capsys.readouterr()
     assert run(["recommend", "--scores", "--shop", str(shop), "--json"]) == 0
     assert sum(row["chosen"] for row in said(capsys)["tried"]) == 1
-    assert run(["recommend", "--user", "u01", "--only", "category=c01", "--only", "category=c02", "--shop", str(shop), "--json"]) == 0
+    assert run(["recommend", "u01", "--only", "category=c01", "--only", "category=c02", "--shop", str(shop), "--json"]) == 0
     assert {row["category"] for row in said(capsys)["recommendations"]} <= {"c01", "c02"}
 
 
 def test_an_earlier_moment_is_learned_afresh(shop, capsys):
     capsys.readouterr()
     manifest = (shop / "recommender" / "manifest.json").read_bytes()
-    assert run(["recommend", "--user", "u01", "--as-of", "2024-04-20", "--shop", str(shop), "--json"]) == 0
+    assert run(["recommend", "u01", "--as-of", "2024-04-20", "--shop", str(shop), "--json"]) == 0
     assert said(capsys)["as_of"] == "2024-04-20"
     assert (shop / "recommender" / "manifest.json").read_bytes() == manifest
 
@@ -64,5 +64,5 @@ def test_an_earlier_moment_is_learned_afresh(shop, capsys):
     ],
 )  # fmt: skip
 def test_bad_calls_say_what_to_do(shop, capsys, typed, code):
-    assert run(["recommend", "--user", "u01", *typed, "--shop", str(shop)]) == code
+    assert run(["recommend", "u01", *typed, "--shop", str(shop)]) == code
     assert capsys.readouterr().err

@@ -41,11 +41,11 @@ def test_ids_and_names_stay_a_month_later(shop):
 
 def test_a_portrait(shop):
     user = json.loads(ok("segment", "--shop", shop, "--json").out)["segments"][0]["user_id"]
-    said = json.loads(ok("segment", "--shop", shop, "--user", user, "--json").out)
+    said = json.loads(ok("segment", "--shop", shop, user, "--json").out)
     assert said["user_id"] == user
     assert said["words"]["segment"].startswith(said["segment"]["name"])
     assert "within 7 days" in said["words"]["next"]
-    assert "nobody" in refused(6, "segment", "--shop", shop, "--user", "nobody")
+    assert "nobody" in refused(6, "segment", "--shop", shop, "nobody")
 
 
 def test_kept_segments_that_cannot_be_read_are_learned_anew(shop):

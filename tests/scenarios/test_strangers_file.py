@@ -57,7 +57,7 @@ def said_what_was_done(said: dict[str, str], lines: pl.DataFrame, manner: Manner
     """Every oddity of the file is named, with its count and what became of it."""
     back, nobody = (lines["quantity"] < 0).sum(), (lines["customer"] == 0).sum()
     assert ("decimal comma" in said["writing"]) == (manner is not CHINESE)
-    assert ("; between fields, day before month" in said["writing"]) == (manner is not CHINESE)
+    assert ("semicolons between fields, day before month" in said["writing"]) == (manner is not CHINESE)
     assert f"{back:,} refunds" in said["refunds"]
     assert f"begin with {manner.cancelled!r}" in said["refunds"]
     assert f"{nobody - _ahead(lines):,} rows" in said["no customer"]

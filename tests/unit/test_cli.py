@@ -115,6 +115,7 @@ def test_nothing_typed_shows_the_help_and_is_no_success() -> None:
         (["predict", "a\0b"], "NUL"),
         (["predict", "a\udcffb"], "UTF-8"),
         (["predict", "--out", "x.xls"], ".parquet"),
+        (["queue"], "Choose from: service, risk"),
     ],
 )
 def test_what_is_typed_wrong(words: list[str], named: str) -> None:
@@ -247,7 +248,7 @@ def test_a_terminal_shows_customers_in_peoples_units(tmp_path: Path, monkeypatch
     )
     assert code == 0
     assert "Kunde" in out
-    assert "; between fields" in err
+    assert "semicolons between fields" in err
     assert err.splitlines()[-1] == f"Next: whenbuy fit --shop {shop}"
     code, out, err = on_terminal(monkeypatch, "fit", "--shop", shop)
     assert code == 0

@@ -150,8 +150,14 @@ def _with_examples(part: RuleReport, quarantine: pl.DataFrame) -> RuleReport:
 def _refuse_empty(rows: int, parts: Sequence[RuleReport]) -> None:
     if not rows or not parts or parts[-1].after:
         return
-    took = ", ".join(f"{part.rule} {part.rows('removed'):,}" for part in parts if part.rows("removed"))
-    raise EmptyError(f"Cleaning took out all {rows:,} events ({took}).", "At least one must remain.", "Loosen or leave out that rule.")
+    took = "; ".join(
+        f"{part.rule} {count.rows:,}: {count.reason}" for part in parts for count in part.counts if count.done == "removed" and count.rows
+    )
+    raise EmptyError(
+        f"Cleaning took out all {rows:,} events ({took}).",
+        "At least one must remain.",
+        "Correct the data, or loosen or leave out that rule.",
+    )
 
 
 def _assembled(draft: Draft, additions: Sequence[Addition], links: Iterable[str], before: int) -> tuple[EventLog, Ints]:

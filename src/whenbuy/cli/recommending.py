@@ -15,8 +15,8 @@ _SHARE = click.FloatRange(0, 1)
 
 
 @click.command(short_help="Say what to show to whom, and why.")
-@click.option("--user", "named", multiple=True, metavar="USER", help="A customer; repeatable (default: everybody).")
-@click.option("--users", "file", type=Place(), metavar="FILE", default=None, help="A file of customers, one a line.")
+@click.argument("named", nargs=-1, metavar="[USERS]...")
+@click.option("--users", "file", type=Place(), metavar="FILE", default=None, help="A file of customers, one a line (default: everybody).")
 @click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N", help="How many things.")
 @SHOP
 @AS_OF

@@ -80,7 +80,7 @@ def _told(error: BaseException) -> WhenbuyError:
     if isinstance(error, click.ClickException):
         ctx = getattr(error, "ctx", None) or click.Context(whenbuy, info_name="whenbuy")
         usage = " ".join(ctx.get_usage().split()).removeprefix("Usage: ")
-        return UsageError(error.format_message(), f"It is typed as: {usage}", f"See `{ctx.command_path} --help`.")
+        return UsageError(" ".join(error.format_message().split()), f"It is typed as: {usage}", f"See `{ctx.command_path} --help`.")
     if isinstance(error, ImportError) and not (error.name or "whenbuy").startswith("whenbuy"):
         return DependencyError(
             f"{error}.", "Everything that whenbuy needs must be installed as it was published.",
@@ -88,8 +88,8 @@ def _told(error: BaseException) -> WhenbuyError:
         )  # fmt: skip
     if isinstance(error, OSError):
         return AccessError(
-            f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", "whenbuy must be able to read and write there.",
-            "Look at its permissions and at the space left, or name another place.",
+            f"{error.filename or 'A file cannot be read or written'}: {error.strerror or error}.",
+            "whenbuy must be able to read and write there.", "Look at its permissions and at the space left, or name another place.",
         )  # fmt: skip
     if isinstance(error, MemoryError):
         return WhenbuyError("The memory did not suffice.", "The log and its features must fit into it.", "Close other programs.")

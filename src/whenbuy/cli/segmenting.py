@@ -16,6 +16,7 @@ _TABLES = ("transitions", "funnel", "sequences", "together")
 
 
 @click.command(short_help="Divide the customers into segments with names, or draw the portrait of one.")
+@click.argument("user", required=False)
 @SHOP
 @AS_OF
 @click.option("--by", type=click.Choice(_WAYS), default="rfm", show_default=True, help="How they are divided.")
@@ -23,14 +24,13 @@ _TABLES = ("transitions", "funnel", "sequences", "together")
 @click.option(
     "--hold-out", "share", type=Share(), metavar="SHARE", default=None, help="Mark a share of the customers as held out, e.g. 10%."
 )
-@click.option("--user", metavar="USER", default=None, help="Print the portrait of this customer.")
 @click.option("--since", metavar="DATE", default=None, help="Show too who moved from which segment to which since then.")
 @click.option("--out", type=Place(), metavar="FILE", default=None, help="Write a row per customer: .parquet, .csv or .jsonl by its ending.")
 @JSON
 def segment(shop: Path | None, as_of: str | None, as_json: bool, **asked: Any) -> int:
     """Divide the customers into segments: who they are, what sets them apart, and what is forecast of each segment.
 
-    Segments keep their ids and names when the log grows: what was learned is kept in the shop's folder.
+    Segments keep their ids and names when the log grows: what was learned is kept in the shop's folder. With a USER, her portrait is drawn.
     """
     from whenbuy.pipeline.verbs import segment as verb
 

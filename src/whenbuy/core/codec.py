@@ -71,7 +71,7 @@ def decode(plain: Plain, arrays: Mapping[str, np.ndarray[Any, Any]], types: Mapp
         raise  # a part of it said so
     except (KeyError, IndexError, TypeError, ValueError, WhenbuyError) as error:
         raise DamagedError(
-            f"The stored model is not readable ({type(error).__name__}: {error}).", "It may come from another version.", "Fit again."
+            f"A part of it cannot be read ({type(error).__name__}: {error}).", "It may come from another version.", "Fit again."
         ) from error
 
 

@@ -256,34 +256,6 @@ class CurveEffect:
         lasting = np.maximum(self.incremental(self.horizon_days), 0.0)
         return np.maximum(self.incremental(days) - lasting, 0.0)
 
-    def sent_after(self, days: float | Floats) -> CurveEffect:
-        """Return the effect of sending later to those who stayed silent for so many days (one number, or n).
-
-        The curve without an offer is conditioned on the silence; the keys then stand at the later day. The offer changes the hazard and the
-        rate of orders by the factors by which it would have changed them when sent at the cutoff, day by day since it is sent.
-        """
-        later = self.without.after_silence(np.broadcast_to(np.asarray(days, float), (len(self),)))
-        curves = tuple(_changed(later, self.without, each, 0.0) for each in self.with_offer)
-        size = (later.mean_count[:, -1:] + 1e-12) / (self.without.mean_count[:, -1:] + 1e-12)
-        return self._moved(later, curves, size)
-
-    def sent_on(self, day: float) -> CurveEffect:
-        """Return the effect of sending so many days after the cutoff, whether or not she has bought by then.
-
-        The keys go on standing at the cutoff, and orders are counted from there to the grid's end. The offer changes the hazard and the
-        rate of orders by the same factors as above, from the day on which it is sent: what a plan made today for a later day is worth.
-        """
-        curves = tuple(_changed(self.without, self.without, each, float(day)) for each in self.with_offer)
-        left = 1 - self.without.count_at(min(float(day), self.horizon_days)) / (self.without.mean_count[:, -1] + 1e-12)
-        return self._moved(self.without, curves, left[:, None])
-
-    def _moved(self, without: TimeToEvent, curves: tuple[TimeToEvent, ...], size: Floats) -> CurveEffect:
-        """Return the effect with other curves, its interval as much wider or narrower as the orders are more or fewer."""
-        now = self.incremental(self.horizon_days)
-        then = np.stack([each.mean_count[:, -1] - without.mean_count[:, -1] for each in curves], axis=1)
-        low, high = then + (self.low - now) * size, then + (self.high - now) * size
-        return replace(self, keys=without.keys, without=without, with_offer=curves, low=low, high=high)
-
     def effect(self, days: float | None = None) -> Effect:
         """Return the effect on the number of orders within so many days, by default until the grid's end.
 
@@ -354,31 +326,6 @@ def _check_interval(keys: Keys, offers: tuple[str, ...], middle: Floats, low: Fl
     slack = 1e-9 * (1 + np.abs(middle))
     if (low > middle + slack).any() or (high < middle - slack).any():
         raise WhenbuyError("An effect lies outside its own interval.")
-
-
-def _changed(base: TimeToEvent, without: TimeToEvent, with_offer: TimeToEvent, day: float) -> TimeToEvent:
-    """Return a curve whose hazard and rate change, from a day on, by the factors by which an offer changes those of another curve."""
-    grid = base.grid_days
-    knots = np.unique(np.concatenate([[0.0], grid, (day + grid)[day + grid < grid[-1]], [min(day, float(grid[-1]))]]))
-    since = (knots[1:] + knots[:-1]) / 2 - day
-    step = np.minimum(np.searchsorted(grid, since), len(grid) - 1)
-
-    def grown(whole: Floats, plain: Floats, offered: Floats) -> Floats:
-        """Return a cumulative curve at the grid days from itself at the knots and the two whose steps give the factors."""
-        factor = np.minimum((_steps(offered) + 1e-12) / (_steps(plain) + 1e-12), 1e6)[:, step]
-        total = np.cumsum(np.diff(whole, axis=1) * np.where(since > 0, factor, 1.0), axis=1)
-        return np.asarray(total[:, np.searchsorted(knots, grid) - 1])
-
-    start = np.zeros((len(base), 1))
-    fallen = -np.log(np.maximum(np.hstack([start + 1, base.survival_at(knots[1:])]), 1e-300))
-    count = np.hstack([start, base.count_at(knots[1:])])
-    hazard = grown(fallen, -np.log(np.maximum(without.survival, 1e-300)), -np.log(np.maximum(with_offer.survival, 1e-300)))
-    rate = grown(count, without.mean_count, with_offer.mean_count)
-    return TimeToEvent.of(base.keys, grid, np.exp(-hazard), rate, with_offer.model, prior=base.prior, in_sample=base.in_sample)
-
-
-def _steps(curve: Floats) -> Floats:
-    return np.diff(curve, axis=1, prepend=0.0)
 
 
 def _by_offer(keys: Keys, offers: tuple[str, ...], values: dict[str, Floats]) -> pl.DataFrame:

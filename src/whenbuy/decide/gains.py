@@ -109,8 +109,8 @@ def respond(effect: CurveEffect, valid_days: Floats, once: Bools, uptake: Floats
     Sent d days later, an offer adds on the s-th day after that what it would have added on the s-th day after the cutoff, as much more as
     people then buy more: extra(d) = sum over s of added(s) pace(d + s) / pace(s), until the grid's end. Orders that it only pulls
     forward are missing later, before the grid's end, and so cancel out. Whether she buys before d does not matter here: the message goes
-    out in any case. (Who is still silent by then is another question: ``CurveEffect.sent_after``.) What the offer adds
-    while it is valid redeems it, and of the orders that would have come anyway, by her own rate on those days, the share ``uptake``.
+    out in any case. What the offer adds while it is valid redeems it, and of the orders that would have come anyway, by her own rate on
+    those days, the share ``uptake``.
 
     Parameters
     ----------

@@ -77,7 +77,7 @@ def _sums(came: Bools, chance: Floats, answer: Classes, seen: Ints, n: int) -> l
         ("logloss", "lower", lambda s: ratio(s[..., 3], s[..., 0]), "mean over people and classes of -log(chance given to what came)", ""),
         ("brier", "lower", lambda s: ratio(s[..., 4], s[..., 0]), "mean over people and classes of the squared distance to what came", ""),
         ("ece", "lower", lambda s: ratio(np.abs(s[..., 7:]).sum(axis=-1), s[..., 0]),
-         "calibration error: mean |share that came true - mean chance| over ten equally filled bins of all people and classes", ""),
+         "mean |share that came true - mean chance| over ten equally filled bins of all people and classes", ""),
         ("bias", "near", lambda s: ratio(s[..., 2], s[..., 1]), "sum of the chances over how many came: above 1 it is too much", nobody),
         ("base_rate", "context", lambda s: ratio(s[..., 1], s[..., 0]), "share of people and classes that came true", ""),
     )  # fmt: skip

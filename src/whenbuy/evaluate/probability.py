@@ -171,6 +171,6 @@ def _ranks(y: Floats, p: Floats, seen: Bools) -> list[Measure]:
         measure("auc", "higher", ranked.auc, "chance that a row that came true was given more than one that did not; .5 is guessing", note),
         measure("pr_auc", "higher", ranked.pr_auc, "average precision over all thresholds; the base rate is guessing", note),
         measure("ece", "lower", lambda w: ranked.calibration_error(chance, w),
-                "calibration error: mean |share that came true - mean probability| over ten equally filled bins", ""),
+                "mean |share that came true - mean probability| over ten equally filled bins", ""),
         measure("f1_best_threshold", "higher", ranked.best_f1, "F1 at the threshold that is best on these same rows: an upper bound", note),
     ]  # fmt: skip

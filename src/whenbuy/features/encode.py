@@ -1,4 +1,4 @@
-"""Encodings: columns of names as numbers, learned from training rows; and numbers that go round, such as hours, as sine and cosine."""
+"""Encodings: columns of names as numbers, learned from training rows."""
 
 from __future__ import annotations
 
@@ -330,54 +330,6 @@ class FittedEncoding:
         return self.frame()._repr_html_()
 
 
-@dataclass(frozen=True, slots=True)
-class Cyclic:
-    """Reads numbers that go round as sine and cosine: Cyclic({"hour": 24, "month": 12}). Hour 23 is next to hour 0 then.
-
-    Parameters
-    ----------
-    columns
-        Period by column, in the column's unit.
-
-    Raises
-    ------
-    SettingsError
-        When a period is not above 0.
-    """
-
-    columns: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        for name, period in self.columns.items():
-            if not 0 < period < np.inf:
-                raise SettingsError(f"{name!r} was given the period {period}.", "A period is above 0.", "Say after how much it repeats.")
-
-    def fit(self, table: Table) -> Cyclic:
-        """Return itself: there is nothing to learn but that the columns are there.
-
-        Raises
-        ------
-        ColumnError
-            When one is not.
-        """
-        for name in self.columns:
-            table.column(name)
-        return self
-
-    def apply(self, table: Table) -> Table:
-        """Return the table with each of the columns replaced by its sine and cosine."""
-        parts = []
-        for name, values in zip(table.names, table.values.T, strict=True):
-            if name not in self.columns:
-                parts.append(Table((name,), values[:, None]))
-                continue
-            turn = 2 * np.pi * values.astype(np.float64) / self.columns[name]
-            both = np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32)
-            parts.append(Table((f"{name}_sin", f"{name}_cos"), both))
-        names = tuple(name for part in parts for name in part.names)
-        return Table(names, np.hstack([np.empty((len(table), 0), np.float32), *(part.values for part in parts)]))
-
-
 def silenced(examples: Examples, through: Callable[[Table, Ints], Table]) -> Examples:
     """Return the examples with every table, read in silence too, sent ``through`` a function of the table and the numbers of its rows."""
 
@@ -427,5 +379,5 @@ def _folds(code: Codes, folds: int, seed: int) -> Ints:
     return np.asarray((np.random.default_rng(seed).permutation(len(users)) % folds)[back], np.int64)
 
 
-TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Encode, FittedColumn, FittedEncoding, Cyclic)}
+TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (Encode, FittedColumn, FittedEncoding)}
 """What a stored encoding may be made of."""

@@ -282,7 +282,7 @@ class Reception:
         if time > now:
             if time > now + SKEW:
                 raise BadCellError(
-                    f"{plan.time_key} is {shown(row[plan.time_key])}, {(time - now) / 6e7:,.0f} minutes ahead.",
+                    f"{plan.time_key} is {shown(row[plan.time_key])}, {_ahead(time - now)} ahead.",
                     "Nothing can have happened yet after now.", "Set the sender's clock, and name the zone of its times.",
                 )  # fmt: skip
             time = now
@@ -421,6 +421,11 @@ def _no_time(row: Mapping[str, Any] | tuple[str, ...]) -> BadCellError:
     return BadCellError(
         f"There is no time; there are {keys[:300]}.", "Every event has one, under time, or as [columns] in whenbuy.toml says."
     )
+
+
+def _ahead(span: int) -> str:
+    minutes = span / 6e7
+    return f"{minutes:,.0f} minutes" if minutes < 2_880 else f"{minutes / 1_440:,.0f} days"
 
 
 def _said(got: str, need: str, do: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -36,6 +36,8 @@ _AT_ONCE: Final = 200
 """So many users are forecast with one commit."""
 POLL_S: Final = 0.5
 """How often it is asked whether another process wrote to the journal, in seconds."""
+_DAY_S: Final = 86_400
+_OLD: Final = "Nothing new has been learned of for {:,.0f} days, and forecasts look {:g} days ahead: that time was taken for silence."
 
 
 class Standing(msgspec.Struct, frozen=True):  # made for every request
@@ -356,7 +358,10 @@ class Engine:
     def standing(self, now: int) -> Standing:
         """Return what an answer stands on."""
         age = None if self._known_at is None else max(now - self._known_at, 0) / 1_000_000
-        return Standing(self.model, age, " ".join(self._notes.values()) or None if self._notes else None)
+        notes: Collection[str] = self._notes.values()
+        if age is not None and age > self._live.reach_days * _DAY_S:
+            notes = [*notes, _OLD.format(age / _DAY_S, self._live.reach_days)]
+        return Standing(self.model, age, " ".join(notes) if notes else None)
 
     def note(self, of: str, text: str | None) -> None:
         """Say in what answers are less than they should be; nothing where all is well again."""
@@ -374,7 +379,8 @@ class Engine:
     def figures(self) -> list[Figure]:
         """Return what Prometheus is told of it."""
         rows: Counted = {(("status", status),): float(count) for status, count in self._counted.items()}
-        age = self.standing(self.now()).data_age_s
+        standing = self.standing(self.now())
+        age = standing.data_age_s
         return [
             ("whenbuy_events_total", "counter", "Events that were sent, by what became of them.", rows),
             ("whenbuy_commits_total", "counter", "Transactions of the journal.", {(): float(self._commits)}),
@@ -382,7 +388,7 @@ class Engine:
             ("whenbuy_events_behind", "gauge", "Events that are durable and not yet known.", {(): float(self.behind)}),
             ("whenbuy_state_seq", "gauge", "Place in the journal up to which everything is known.", {(): float(self._live.seq)}),
             ("whenbuy_data_age_seconds", "gauge", "Time since the last event was learned of.", {} if age is None else {(): age}),
-            ("whenbuy_degraded", "gauge", "Whether answers are less than they should be.", {(): float(bool(self._notes))}),
+            ("whenbuy_degraded", "gauge", "Whether answers are less than they should be.", {(): float(standing.degraded is not None)}),
             ("whenbuy_model", "gauge", "The model that answers.", {(("id", self.model),): 1.0}),
         ]
 

@@ -345,6 +345,6 @@ _DUPLICATE: Final = "This event is held already. One event is counted once. Noth
 def _late(event: Event, lateness_days: float) -> str:
     days = (event.known_at - event.time) / 86_400_000_000
     return (
-        f"It arrived {days:,.1f} days after it happened. This shop waits {lateness_days:g} days. "
+        f"It arrived {days:,.1f} days after it happened. This shop waits {'a day' if lateness_days == 1 else f'{lateness_days:g} days'}. "
         "Raise lateness_days in whenbuy.toml and replay it, or leave it aside."
     )

@@ -33,6 +33,10 @@ class Live(Protocol):
     def whole(self) -> type:
         """The structure of one forecast with what else the model answers in batches."""
 
+    @property
+    def reach_days(self) -> float:
+        """Over how many days its forecasts look: the longest horizon."""
+
     def apply(self, seq: int, event: Event) -> None:
         """Learn of one event."""
 

@@ -7,7 +7,7 @@ takes no longer than opening the log, memory is bounded by who is active, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -98,6 +98,11 @@ class LiveState:
         """The structure of one forecast with its further answers; `answer`, where the model has none."""
         return self._further.answer
 
+    @property
+    def reach_days(self) -> float:
+        """Over how many days its forecasts look: the longest horizon."""
+        return max(self.model.horizons)
+
     def __len__(self) -> int:
         return len(self._codes) + sum(name not in self._codes for name in self._tail)
 
@@ -142,10 +147,6 @@ class LiveState:
             del self._users[user]
             return
         self._enter(known, event)
-
-    def tails(self) -> list[str]:
-        """Return the customers of whom something is known that the log does not hold."""
-        return list(self._tail)
 
     def tail(self, user: str) -> list[tuple[int, Event]]:
         """Return what is known of a customer that the log does not hold, with its places in the journal."""
@@ -390,10 +391,3 @@ class LiveState:
         named = dict(zip(users, (one.code for one in known), strict=True))
         past = past_of(self.history, named, {user: [event for _, event in self.tail(user)] for user in named}, users, read_at)
         return {name: spec.block(past) for name, spec in self.model.blocks.items()}
-
-
-def apply_all(state: LiveState, events: Iterable[tuple[int, Event]]) -> LiveState:
-    """Return the state after some events of the journal, in its order."""
-    for seq, event in events:
-        state.apply(seq, event)
-    return state

@@ -133,6 +133,11 @@ class SharedState:
         """The structure of one forecast with what else the model answers in batches."""
         return self.state.whole
 
+    @property
+    def reach_days(self) -> float:
+        """Over how many days its forecasts look: the longest horizon."""
+        return self.state.reach_days
+
     def apply(self, seq: int, event: Event) -> None:
         """Learn of one event, which `publish` then tells; raises as `LiveState.apply`."""
         user = event.user

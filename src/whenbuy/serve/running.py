@@ -82,7 +82,7 @@ def run(
             server = Server(
                 app, engine, listening, tasks=(engine.watch_journal, watch.run, tidy.run), last=partial(_last, engine, shop, lines),
                 certificate=address.certificate, private_key=address.private_key,
-                begun=lambda: say(f"{first.model} answers at {where}; Ctrl-C ends it"),
+                begun=lambda: _begun(engine, where, say),
             )  # fmt: skip
             audit = Audit(shop.folder)
             audit.note("server.started", now(), own=is_own(address.host), keys=keys.required, tls=address.certificate is not None)
@@ -97,6 +97,11 @@ def run(
         listening.close()
     facts = {"address": where, "model": engine.model, "sent": counts.sent, "accepted": counts.accepted}
     return Result(facts, after=("The server ended. Everything that was acknowledged is kept.",))
+
+
+def _begun(engine: Engine, where: str, say: Callable[[str], None]) -> None:
+    less = engine.standing(engine.now()).degraded
+    say(f"{engine.model} answers at {where}; Ctrl-C ends it" + (f". {less}" if less else ""))
 
 
 def _ready(shop: Shop, journal: Journal, now: Callable[[], int], store: tuple[Any, str] | None, id: str | None) -> Ready:

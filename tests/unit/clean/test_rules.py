@@ -314,7 +314,7 @@ def test_wrong_settings_are_refused_in_words(wrong: object) -> None:
 
 def test_a_log_that_is_empty_after_cleaning_names_the_rule() -> None:
     rows = [bought("test", t) for t in range(3)] + [bought("a", 9, 0, quantity=0)]
-    with pytest.raises(EmptyError, match=r"all 4 events \(impossible 1, test_orders 3\)"):
+    with pytest.raises(EmptyError, match=r"all 4 events \(impossible 1: the quantity is zero; test_orders 3: the user_id"):
         ran(rows, Impossible(), TestOrders())
 
 

@@ -49,24 +49,6 @@ def test_what_is_extra_is_incremental_or_pulled_forward(without, offered):
         assert (found.pulled_forward(day) + np.minimum(np.maximum(extra, 0), lasting) >= extra - 1e-9).all()
 
 
-@given(rates, rates)
-def test_sending_at_once_is_sending_after_no_day(without, offered):
-    found = effect(without, [offered])
-    for moved in (found.sent_after(0.0), found.sent_on(0.0)):
-        assert moved.incremental(28.0) == pytest.approx(found.incremental(28.0), abs=1e-6)
-        assert moved.low == pytest.approx(found.low, abs=1e-6)
-
-
-def test_a_later_offer_changes_nothing_before_it_is_sent():
-    found = effect([[0.7, 0.7, 1.4]], [[[1.4, 0.7, 1.4]]]).sent_on(7.0)  # twice the rate for a week
-    assert found.incremental(7.0)[0, 0] == pytest.approx(0.0)
-    assert found.incremental(14.0)[0, 0] == pytest.approx(0.7)
-    assert found.incremental(28.0)[0, 0] == pytest.approx(0.7)
-    silent = effect([[0.7, 0.7, 1.4]], [[[1.4, 0.7, 1.4]]]).sent_after(np.array([7.0]))
-    assert silent.keys.cutoff[0] == 17 * DAY
-    assert silent.incremental(7.0)[0, 0] == pytest.approx(0.7)
-
-
 def test_the_best_offer_is_none_where_all_do_harm():
     uplift = np.array([[0.1, 0.3], [-0.2, -0.1]])
     found = Effect(keys(2), ("a", "b"), uplift, uplift - 1, uplift + 1, "orders", 28.0, "test")

@@ -14,7 +14,7 @@ from whenbuy.core.examples import Examples, Labels, Table
 from whenbuy.core.keys import Keys
 from whenbuy.core.log import Dictionary
 from whenbuy.evaluate.probability import Ranked
-from whenbuy.features.encode import NAMES, TYPES, Cyclic, Encode, Names
+from whenbuy.features.encode import NAMES, TYPES, Encode, Names
 from whenbuy.models.trees import Boosting
 from whenbuy.models.whether.chance import TreesChance
 
@@ -245,18 +245,3 @@ def test_any_names_give_finite_columns_and_the_same_ones_for_part_of_the_rows(na
 
 
 # ------------------------------------------------------------------------------------------------------ going round
-
-
-def test_hours_go_round():
-    step = Cyclic({"hour": 24})
-    table = Table(("hour", "x"), np.array([[0, 1], [6, 2], [23.999, 3], [np.nan, 4]], np.float32))
-    told = step.fit(table).apply(table)
-    assert told.names == ("hour_sin", "hour_cos", "x")
-    assert told.column("hour_sin")[:3] == pytest.approx([0, 1, 0], abs=1e-3)
-    assert told.column("hour_cos")[:3] == pytest.approx([1, 0, 1], abs=1e-3)
-    assert np.isnan(told.values[3, :2]).all()
-    assert told.column("x").tolist() == [1, 2, 3, 4]
-    with pytest.raises(ColumnError):
-        Cyclic({"day": 7}).fit(table)
-    with pytest.raises(SettingsError, match="period"):
-        Cyclic({"hour": 0})

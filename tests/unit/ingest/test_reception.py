@@ -70,7 +70,7 @@ def test_local_times_are_the_shops() -> None:
         ({"time": "soon"}, "time is 'soon'"), ({"time": True}, "time is True"), ({"time": [1]}, "time is"), ({"time": 5}, "time is 5"),
         ({"time": "0001-01-01T00:00:00Z"}, "between 1970 and 2200"), ({"time": "9999-12-31T23:59:59Z"}, "between 1970 and 2200"),
         ({"time": "9999-12-31T23:59:59-23:59"}, "time is"), ({"time": 1e308}, "time is"), ({"time": -1}, "time is"),
-        ({"time": (NOW + SKEW) / 1e6 + 1}, "minutes ahead"), ({"time": T, "kind": ""}, "kind is empty"),
+        ({"time": (NOW + SKEW) / 1e6 + 1}, "5 minutes ahead"), ({"time": T, "kind": ""}, "kind is empty"),
         ({"time": T, "user_id": "a\0b"}, "control character"), ({"time": T, "user_id": "x" * 1025}, "control character"),
         ({"time": T, "user_id": {"id": 1}}, "user_id is {'id': 1}"), ({"time": T, "colours": ["red"]}, "colours is ['red']"),
         ({"time": T, "amount": "twelve"}, "amount is 'twelve'"), ({"time": T, "amount": 1e16}, "Numbers reach"),

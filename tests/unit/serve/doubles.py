@@ -32,7 +32,7 @@ class Told(msgspec.Struct):
 class Counting:
     """A live state that counts the events of each user."""
 
-    answer, when, whole, base = Told, Told, Told, 0
+    answer, when, whole, base, reach_days = Told, Told, Told, 0, 28.0
 
     def __init__(self, name="first"):
         self.name, self.seq, self.events, self.everything = name, 0, {}, None

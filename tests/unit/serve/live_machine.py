@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.unit.serve.live_shop import joined, model, shop, stands_at
+from tests.unit.serve.live_shop import apply_all, joined, model, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotFoundError
 from whenbuy.ingest.reception import Event
-from whenbuy.serve.live import LiveState, apply_all
+from whenbuy.serve.live import LiveState
 
 HOUR = DAY // 24
 BEGIN_DAYS = 8

@@ -102,3 +102,10 @@ def _difference(told, said) -> float:
     if hasattr(told, "timestamp") and hasattr(said, "timestamp"):
         return abs((told - said).total_seconds()) / 86_400  # of a day
     return 0.0 if told == said else np.inf
+
+
+def apply_all(state, events):
+    """Return a state after some events of the journal, in its order."""
+    for seq, event in events:
+        state.apply(seq, event)
+    return state

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.unit.serve.doubles import NOW, Bench, Counting, played
+from whenbuy.core.arrays import DAY
 from whenbuy.core.clock import Clock
 from whenbuy.ingest.reception import Reception
 from whenbuy.serve.limits import Limits
@@ -115,6 +116,25 @@ def test_a_forecast_knows_the_event_that_it_came_with(tmp_path):
             assert [each["events"] for each in answer.json()["forecasts"]] == [i]
             assert (await client.get("/v1/forecasts/u1")).json()["forecast"]["events"] == i
         assert "forecasts" not in (await client.post("/v1/events", json={**EVENT, "event_id": 9})).json()
+
+    played(bench, play)
+
+
+def test_an_answer_from_data_older_than_it_looks_ahead_says_so(tmp_path):
+    bench = Bench(tmp_path)
+
+    async def play(client):
+        await client.post("/v1/events", json=EVENT)
+        said = []
+        for late in (0, 1):
+            bench.clock.now = NOW + 28 * DAY + late
+            said.append([(await client.get(path)).json()["degraded"] for path in ("/v1/forecasts/u1", "/v1/model", "/v1/health/ready")])
+            assert ("whenbuy_degraded 1" in (await client.get("/metrics")).text) == bool(late)
+        assert said[0] == [None] * 3
+        assert "for 28 days, and forecasts look 28 days ahead" in said[1][0]
+        assert said[1] == [said[1][0]] * 3
+        again = await client.post("/v1/events", json=EVENT | {"event_id": "another", "time": "2026-11-28T10:00:00Z"})
+        assert (again.json()["accepted"], again.json()["degraded"]) == (1, None)
 
     played(bench, play)
 

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from tests.services import postgres
 from tests.unit.serve import live_shop
+from tests.unit.serve.live_shop import apply_all
 from whenbuy.clean import BOT, DEFAULT, Bots, Currencies, DoubleClicks, Impossible, Rate, Refunds, TestOrders, clean
 from whenbuy.clean.people import USUAL_TEST, fitting
 from whenbuy.core.arrays import DAY
@@ -20,7 +21,7 @@ from whenbuy.ingest.store import open_log, write_log
 from whenbuy.serve import entrance as module
 from whenbuy.serve.compaction import compact
 from whenbuy.serve.entrance import CleanEntrance, Sorted
-from whenbuy.serve.live import LiveState, apply_all
+from whenbuy.serve.live import LiveState
 from whenbuy.serve.sqlite_journal import SqliteJournal
 from whenbuy.serve.store import open_journal
 

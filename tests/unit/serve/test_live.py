@@ -6,14 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.unit.serve.live_shop import differences, events_after, joined, model, shop, stands_at
+from tests.unit.serve.live_shop import apply_all, differences, events_after, joined, model, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import DamagedError, LeakError, NotFoundError, UsageError
 from whenbuy.features import Count, Decayed, Features, Orders, Sum
 from whenbuy.features.asked import OTHER, asked_log
 from whenbuy.features.folds import Context
 from whenbuy.ingest.reception import Event
-from whenbuy.serve.live import LiveState, apply_all
+from whenbuy.serve.live import LiveState
 from whenbuy.serve.snapshot import NAME
 
 HOUR = DAY // 24
@@ -213,7 +213,7 @@ def test_a_log_that_moves_on_changes_no_answer(world):
     users, at = base.log.users.ids.to_list()[:20], base.end + 6 * DAY
     before = state.forecasts(users, at)
     state.rebase(joined(base, events[:150]), 150)
-    assert set(state.tails()) == {one.user for one in events[150:200] if one.user}
+    assert {user for user in users if state.tail(user)} == {one.user for one in events[150:200]} & set(users)
     assert state.forecasts(users, at) == before
     apply_all(state, enumerate(events[:400], 1))
     fresh = apply_all(LiveState.of(base, classes), enumerate(events[:400], 1))

@@ -4,11 +4,11 @@ import pytest
 
 from tests.scenarios.lines import Line
 from tests.services import valkey
-from tests.unit.serve.live_shop import events_after, joined, model, shop, stands_at
+from tests.unit.serve.live_shop import apply_all, events_after, joined, model, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import UsageError
 from whenbuy.serve import remote_state
-from whenbuy.serve.live import LiveState, apply_all
+from whenbuy.serve.live import LiveState
 from whenbuy.serve.remote_state import SharedState, connect, name_of
 
 

@@ -209,17 +209,6 @@ class DirectHorizonsModel:
             chance[:, i] = linked(raw[i], self.trees[i].link)
         return monotone(chance)
 
-    def trees_of(self, days: float) -> Trees:
-        """Return the trees whose score says whether she buys within the horizon nearest to ``days``: what is to be explained.
-
-        Their columns are ``columns``. What making curves monotone changes is not in them.
-        """
-        at = int(np.abs(np.log(self.horizons / days)).argmin())
-        whole = self.trees[at]
-        while (at := self.before[at]) >= 0:
-            whole = self.trees[at].then(whole)
-        return whole
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Target:

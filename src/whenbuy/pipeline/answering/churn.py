@@ -82,9 +82,9 @@ class Churn:
 
     def top(self) -> list[str | None]:
         """Return the largest reason shown of each customer, None where none is."""
-        part = np.where(self.shown, self.parts, -1.0)
-        best, any_ = part.argmax(axis=1), np.asarray(self.shown.any(axis=1))
-        return [self.trails.causes[place] if known else None for place, known in zip(best.tolist(), any_.tolist(), strict=True)]
+        part = np.column_stack([np.where(self.shown, self.parts, -1.0), np.zeros(len(self))])
+        named = (*self.trails.causes, None)
+        return [named[place] for place in part.argmax(axis=1).tolist()]
 
     def frame(self) -> pl.DataFrame:
         """Return one row per customer, the likeliest lost first.
@@ -119,7 +119,7 @@ class Churn:
         row, cause = np.nonzero(self.parts > 0)
         n = len(self)
         told = {
-            "user_id": self.trails.user.gather(row), "cause": pl.Series(self.trails.causes).gather(cause),
+            "user_id": self.trails.user.gather(row), "cause": pl.Series(self.trails.causes, dtype=pl.String).gather(cause),
             "can_change": np.ones(len(row), bool), "part": self.parts[row, cause], "low": self.low[row, cause],
             "high": self.high[row, cause], "shown": self.shown[row, cause],
         }  # fmt: skip
@@ -173,7 +173,7 @@ def churn(
     Raises
     ------
     NotEnoughDataError
-        When too few customers did anything, or the log tells of no trouble.
+        When too few customers did anything.
     NotFoundError
         When somebody asked about did nothing before that moment.
     """

@@ -165,7 +165,7 @@ class Law:
         trails, owner = pieces.trails, pieces.owner
         power, since = self.shape + trails.days, self.scale + trails.lived
         silence = np.exp(-power[owner] * np.log1p(pieces.after / since[owner]) - self.hazard * pieces.after - pieces.borne @ self.harm)
-        blow = np.where(pieces.why >= 0, self.harm[np.maximum(pieces.why, 0)] * pieces.weight, 0.0)
+        blow = np.concatenate([self.harm, [0.0, 0.0]])[pieces.why] * pieces.weight  # the other two lie behind: -1 and -2
         blow = np.where((pieces.why >= 0) & (np.abs(blow) < 1e-12), 1e-12, blow)
         comes = np.where(pieces.why >= 0, -np.expm1(-blow), np.where(pieces.why == _OWN, self.hazard * pieces.weight, 1.0))
         return np.asarray(silence * comes)

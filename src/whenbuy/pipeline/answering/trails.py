@@ -71,7 +71,7 @@ class Trails:
         Raises
         ------
         NotEnoughDataError
-            When nobody did, or the log tells of no trouble at all.
+            When nobody did.
         """
         log, clock = history.cut(as_of).log, history.clock
         told = {cause: kind for cause, kind in causes.items() if log.count(kind)}
@@ -80,12 +80,9 @@ class Trails:
         day = clock.days(log.time[:rows])
         act = _of_kinds(log, ACTS)[:rows]
         who = np.unique(owner[act & ~np.isin(owner, owner[_of_kinds(log, (BOT,))[:rows]])])
-        if not told or not len(who):
+        if not len(who):
             raise NotEnoughDataError(
-                f"Before {clock.show(as_of)} the log tells of {len(who):,} customers who did something, and of troubles of "
-                f"{len(told)} kinds.",
-                f"Reasons for leaving need both: {', '.join(f'{kind} ({why})' for why, kind in causes.items())}.",
-                "Send such events along, or say which kinds of yours tell of them: --cause delivery=NAME.",
+                f"Before {clock.show(as_of)} nobody did anything.", "Who is lost once did something.", "Ask as of a later date."
             )
         place = np.full(len(log.users), -1)
         place[who] = np.arange(len(who))
@@ -95,7 +92,7 @@ class Trails:
         first_day, last_day = active[1][np.cumsum(count) - count], active[1][np.cumsum(count) - 1]
         last = np.zeros(len(who), np.int64)
         np.maximum.at(last, place[owner[known]], log.time[:rows][known])
-        forgiven, since = np.zeros((len(who), len(told))), []
+        forgiven, since = np.zeros((len(who), len(told))), [(np.empty(0, np.int64),) * 2 + (np.empty(0),) * 2]
         for number, (cause, kind) in enumerate(told.items()):
             found = np.flatnonzero(_of_kinds(log, (kind,))[:rows] & (place[owner] >= 0))
             mine = place[owner[found]]

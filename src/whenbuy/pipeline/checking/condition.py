@@ -121,7 +121,7 @@ def _refunds(history: History) -> Iterator[Remark]:
     words = f"{len(refunds):,} refunds: each is an event of its own from its own time on, and takes nothing from the purchase before that"
     if REFUND_OF in log.columns:
         found = int((log.columns[REFUND_OF].values[refunds] != MISSING).sum())
-        words += f"; of {found:,} the purchase was found"
+        words += f"; the purchase of {found:,} was found"
     if mark := _mark(history, refunds):
         words += f"; the order ids of nearly all begin with {mark!r}, those of purchases do not"
     yield Remark("refunds", "note", words, len(refunds))

@@ -54,7 +54,7 @@ def remark_screen(remarks: Sequence[Remark]) -> Screen | None:
 def leak_screen(leaks: Sequence[Leak], tested: int) -> Screen:
     """Return the columns that know the future."""
     rows = tuple((_MARKS[one.certainty], one.column, one.certainty, one.why) for one in leaks)
-    title = "Columns that know the future:" if rows else f"No column of the {tested} that were tested knows the future."
+    title = "Columns that know the future:" if rows else f"Columns tested for knowing the future: {tested}; none does."
     return Screen(
         title, ("", "column", "", "what it seems to be"), rows, tuple(f"{one.column}: {one.evidence}. {one.do}." for one in leaks)
     )

@@ -140,10 +140,19 @@ def load(folder: Path | str, types: Mapping[str, type]) -> tuple[Any, dict[str, 
         arrays = {name: np.array(array) for name, array in arrays_of(content[ARRAYS]).items()}
         thing = decode(json.loads(content[MODEL]), arrays, types)
     except (ValueError, ArithmeticError, AttributeError, LookupError, TypeError, RecursionError, SafetensorError, PolarsError) as error:
-        raise DamagedError(
-            f"{folder} holds no model that can be read ({type(error).__name__}: {error}).", "It is whole, but not whenbuy's.", _REFIT
-        ) from error
+        raise _unreadable(folder, manifest, f"It cannot be read ({type(error).__name__}: {error}).") from error
+    except DamagedError as error:  # of a part
+        raise _unreadable(folder, manifest, error.got) from error
     return thing, dict(manifest.about)
+
+
+def _unreadable(folder: Path | str, manifest: Manifest, why: str) -> DamagedError:
+    by = str(manifest.about.get("code", manifest.whenbuy))
+    return DamagedError(
+        f"The model in {folder} is whole, but another version of whenbuy wrote it ({by}). {why}",
+        "A model is read by the version that wrote it, and by later ones as long as its parts stay the same.",
+        "Fit again: `whenbuy fit`.",
+    )
 
 
 def verify(folder: Path | str) -> Manifest:

@@ -16,6 +16,7 @@ from whenbuy.core.log import ORDERS, Column, EventLog
 from whenbuy.core.outlook import Outlook
 from whenbuy.core.segments import Segment
 from whenbuy.features.local import PARTS, part_of
+from whenbuy.reasons.families import span
 
 MOST: Final = 5
 """So many interests are named."""
@@ -124,7 +125,7 @@ def _rhythm(log: EventLog, orders: Bools, history: History, cutoff: int) -> str:
     gaps = np.diff(days)
     uneven = float(gaps.std() / gaps.mean()) if len(gaps) >= _FEW else math.nan
     how = "" if math.isnan(uneven) else ", at even intervals" if uneven < 0.5 else ", at uneven intervals" if uneven > 1 else ""
-    return f"orders about every {float(np.median(gaps)):g} days{how}; {last}"
+    return f"orders every {span(float(gaps.mean()))} on average{how}; {last}"
 
 
 def _spending(log: EventLog, lines: Bools, orders: int) -> str:
@@ -166,6 +167,8 @@ def _channel(log: EventLog, mine: Bools, orders: Bools) -> str:
     if own.sum() < _LEAST or held.dictionary is None or np.count_nonzero(every) < 2:
         return ""
     first = int(own.argmax())
+    if 2 * own[first] <= own.sum():
+        return ""
     name = held.dictionary.names(np.array([first], np.int32))[0]
     return f"mostly {name} ({100 * own[first] / own.sum():.0f} % of her orders, {100 * every[first] / every.sum():.0f} % of everybody's)"
 

@@ -12,7 +12,8 @@ import polars as pl
 from whenbuy.core.arrays import Bools, Floats, Singles
 from whenbuy.core.errors import ColumnError, NotEnoughDataError, UsageError
 from whenbuy.core.examples import Table
-from whenbuy.features.encode import Cyclic, Names
+from whenbuy.features.cyclic import Cyclic
+from whenbuy.features.encode import Names
 from whenbuy.ingest.files import open_source
 from whenbuy.ingest.parse import numbers
 from whenbuy.ingest.words import FALSE_WORDS, TRUE_WORDS

@@ -120,4 +120,5 @@ def _last_orders(findings: Findings, user: int) -> tuple[str, str]:
         return "never", ""
     ago = (findings.cutoff - int(bought.max())) / DAY
     active = np.unique(findings.history.clock.days(bought))
-    return f"{ago:,.0f}{THIN}d ago" if ago >= 1 else f"<1{THIN}d ago", days(round(np.median(np.diff(active)))) if len(active) > 3 else ""
+    gap = float(np.diff(active).mean()) if len(active) > 1 else math.nan
+    return f"{ago:,.0f}{THIN}d ago" if ago >= 1 else f"<1{THIN}d ago", "" if math.isnan(gap) else days(round(gap, int(gap < 9.95)))

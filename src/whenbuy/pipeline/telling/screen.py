@@ -22,6 +22,7 @@ LISTED: Final = 20
 """How many customers are shown where everybody was asked about."""
 _SIGNS: Final = {"higher": "↑", "lower": "↓", "near": "≈"}
 _EVERY: Final = "*"
+_SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def guesses(found: Iterable[Guess]) -> Screen | None:
@@ -45,7 +46,7 @@ def writing(found: Iterable[Guess]) -> str:
 
 def _written(key: str, value: str | bool) -> str:
     if key == "separator":
-        return f"{'tabs' if value == chr(9) else value} between fields"
+        return f"{_SEPARATORS.get(str(value), value)} between fields"
     if key == "day_first":
         return "day before month" if value else "month before day"
     return {"encoding": f"{value} text", "decimal": f"decimal {'comma' if value == ',' else 'point'}"}.get(key, "")

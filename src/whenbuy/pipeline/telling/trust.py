@@ -54,12 +54,15 @@ def answers(scores: pl.DataFrame | None) -> list[dict[str, Any]]:
 
 
 def definitions(scores: pl.DataFrame | None) -> list[tuple[str, str]]:
-    """Return what each score means, those of one meaning once."""
+    """Return what each score means, those of one meaning once; where a name has several, with the answers that each is for."""
     if scores is None:
         return []
-    rows = scores.filter(pl.col("definition") != "").unique("definition", keep="first", maintain_order=True)
+    rows = scores.filter(pl.col("definition") != "").group_by("definition", maintain_order=True)
+    found = rows.agg(pl.col("score").first(), pl.col("answer").unique(maintain_order=True)).select("score", "answer", "definition").rows()
+    names = [score_words(answer_of(score)[1]).partition(",")[0] for score, _, _ in found]
     return [
-        (score_words(answer_of(score)[1]).partition(",")[0], definition) for score, definition in rows.select("score", "definition").rows()
+        (f"{name} ({', '.join(answers)})" if names.count(name) > 1 else name, definition)
+        for name, (_, answers, definition) in zip(names, found, strict=True)
     ]
 
 

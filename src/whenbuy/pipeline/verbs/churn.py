@@ -24,6 +24,10 @@ from whenbuy.pipeline.verbs.place import find_shop, moment
 
 _LISTED: Final = 20
 _CAUSES: Final = "Reasons are what the law of leaving makes of what befell her; they were not tried by experiment."
+_NONE: Final = (
+    f"Why is not said: the log tells of no trouble that a shop can change ({', '.join(CAUSES.values())}). Send such events along, or say "
+    "which kinds of yours tell of them: --cause delivery=NAME."
+)
 
 
 def churn(
@@ -36,7 +40,7 @@ def churn(
     UsageError
         When a cause is not written as CAUSE=KIND, or a file has another ending.
     NotEnoughDataError
-        When the log tells of no trouble, or of too few customers.
+        When the log tells of too few customers.
     NotFoundError
         When somebody named did nothing before that moment.
     """
@@ -56,7 +60,10 @@ def churn(
     if out is not None:
         write_frame(frame, out)
         return Result(facts, after=(f"What is said of {len(frame):,} customers as of {facts['as_of']} is in {out}.", _CAUSES))
-    return Result(facts, frame, "churn", (_customers(frame, found, str(facts["as_of"])), _overall(found)), after=(_CAUSES,))
+    customers = _customers(frame, found, str(facts["as_of"]))
+    if not found.trails.causes:
+        return Result(facts, frame, "churn", (customers,), after=(_NONE,))
+    return Result(facts, frame, "churn", (customers, _overall(found)), after=(_CAUSES,))
 
 
 def _named(causes: Sequence[str]) -> Mapping[str, str]:
@@ -90,7 +97,13 @@ def _customers(frame: pl.DataFrame, found: Churn, stands: str) -> Screen:
     )  # fmt: skip
     below = (f"{len(frame) - len(rows):,} more: --out FILE",) if len(frame) > len(rows) else ()
     heads = ("customer", "lost>", "last seen", "lost on", "what the shop can change", "what it cannot>")
-    return Screen(f"As of {stands}, {found.chance.sum():,.0f} of {len(found):,} customers are lost; the latest ones:", heads, rows, below)
+    told = len(heads) if found.trails.causes else 4
+    return Screen(
+        f"As of {stands}, {found.chance.sum():,.0f} of {len(found):,} customers are lost; the latest ones:",
+        heads[:told],
+        tuple(row[:told] for row in rows),
+        below,
+    )
 
 
 def _overall(found: Churn) -> Screen:

@@ -15,6 +15,7 @@ from whenbuy.ingest.store import open_log
 from whenbuy.pipeline.keeping import track
 from whenbuy.pipeline.keeping.registry import Registry
 from whenbuy.pipeline.keeping.shop import Shop
+from whenbuy.pipeline.learning.catalogue import types
 from whenbuy.pipeline.verbs.finding import Finding, failed
 from whenbuy.pipeline.verbs.place import find_shop
 
@@ -103,6 +104,7 @@ def _models(shop: Shop) -> Finding:
         registry.verify(id)
     if champion is None:
         return Finding("shop", "models", f"{len(ids)} whole, none answers", "note", "whenbuy models promote ID")
+    registry.load(champion, types())
     return Finding("shop", "models", f"{len(ids)} whole; {champion} answers")
 
 

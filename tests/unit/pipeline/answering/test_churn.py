@@ -156,9 +156,17 @@ def test_somebody_can_be_asked_about_alone() -> None:
         churn(shop().history, users=["nobody-at-all"])
 
 
-def test_a_log_without_troubles_is_refused_in_words() -> None:
-    with pytest.raises(NotEnoughDataError, match="--cause"):
-        churn(simulate(80, 100, 2).history)
+def test_a_log_without_troubles_says_who_is_lost_and_no_reasons() -> None:
+    found = churn(simulate(80, 100, 2).history)
+    assert found.trails.causes == ()
+    assert found.chance.min() >= 0
+    assert found.chance[found.trails.silent > 60].mean() > 3 * found.chance[found.trails.silent < 10].mean()
+    np.testing.assert_allclose(found.own, found.chance)
+    assert set(found.frame()["reasons"]) == {""}
+    assert found.reasons()["cause"].unique().to_list() == [OWN]
+
+
+def test_too_few_customers_are_refused_in_words() -> None:
     with pytest.raises(NotEnoughDataError, match="50"):
         churn(simulate(20, 200, 2, Parameters.frozen("service")).history)
 

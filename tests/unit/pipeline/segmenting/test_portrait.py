@@ -7,6 +7,8 @@ from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotFoundError
 from whenbuy.core.log import Column, Dictionary
 from whenbuy.core.segments import Segment
+from whenbuy.features import Features
+from whenbuy.features.folds import Gaps
 from whenbuy.pipeline.segmenting.portrait import portrait
 
 LOYAL = Segment(1, "loyal", "buys often")
@@ -20,11 +22,19 @@ def test_a_portrait_is_in_words():
     found = portrait(shop(), busiest(), LOYAL, shop().end, learn(shop()).predict(shop(), users=[busiest()]))
     said = dict(found.words)
     assert said["segment"] == "loyal: buys often"
-    assert "orders about every" in said["rhythm"]
+    assert "orders every" in said["rhythm"]
     assert "per order over" in said["spending"]
     assert "within 7 days" in said["next"]
     assert said["interests"] == ", ".join(found.tags)
     assert found.plain()["segment"]["id"] == 1
+
+
+def test_her_usual_gap_is_the_one_that_models_read_and_reasons_quote():
+    for user in shop().log.frame().filter(kind="purchase")["user_id"].value_counts(sort=True)["user_id"].to_list()[:20]:
+        said = dict(portrait(shop(), user, LOYAL, shop().end).words)["rhythm"]
+        past = shop().before(shop().keys([user]))
+        read = float(Features((Gaps("mean", once_a_day=True),)).table(past).values[0, 0])
+        assert float(said.split(" every ")[1].split(" ")[0]) == pytest.approx(read, abs=1.1), user  # it counts whole days, and rounds
 
 
 def test_it_looks_at_nothing_later():

@@ -1,5 +1,6 @@
 """How trust is told: verdicts, rules in words, candidates."""
 
+import polars as pl
 import pytest
 
 from whenbuy.pipeline.learning.forecaster import Choice
@@ -43,3 +44,14 @@ def test_candidates_stand_by_answer_the_one_that_answers_first() -> None:
 
 def test_nothing_is_told_of_nothing() -> None:
     assert (trust.tally(None)["compared"], trust.answers(None), trust.definitions(None), trust.candidates(())) == (0, [], [], [])
+
+
+def test_a_name_with_several_meanings_says_of_which_answers():
+    scores = pl.DataFrame(
+        [("purchase", "auc_7d", "rank"), ("purchase", "auc_14d", "rank"), ("orders", "orders_bias", "sum"), ("spend", "spend_bias", "sum"),
+         ("classes", "classes_bias", "chances")],
+        schema=["answer", "score", "definition"], orient="row",
+    )  # fmt: skip
+    assert trust.definitions(scores) == [
+        ("AUC", "rank"), ("promised ÷ came (orders, spend)", "sum"), ("promised ÷ came (classes)", "chances"),
+    ]  # fmt: skip

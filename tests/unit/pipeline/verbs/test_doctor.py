@@ -168,3 +168,10 @@ def test_damage_is_found(made: Path, tmp_path: Path) -> None:
     shop = Path(shutil.copytree(made, tmp_path / "settings"))
     (shop / "whenbuy.toml").write_text("[nosuch]\n")
     assert found("--shop", shop, code=2)["settings"]["state"] == "bad"
+
+
+def test_a_model_of_another_version_is_found(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "types", dict)  # this version knows none of its parts
+    row = found("--shop", made, code=3)["models"]
+    assert "is whole, but another version of whenbuy wrote it (0.1.0" in row["found"]
+    assert (row["state"], row["do"]) == ("bad", "Fit again: `whenbuy fit`.")
