@@ -115,7 +115,7 @@ def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequen
 
     from rich.cells import cell_len
 
-    above = [_styled(line(heads), sys.stdout, dim=True)] if rows and any(heads) else []
+    above = [_styled(line(heads), sys.stdout, dim=True)] if any(heads) else []
     return [*above, *(each for row in rows for each in lines(row))]
 
 
