@@ -32,7 +32,8 @@ class StockRule:
     service
         The chance to have enough until the order after this one arrives. None where costs decide.
     over, under
-        What a unit costs that is left at the end of that time, and one that is asked for and not there; both or neither.
+        What a unit costs that is left at the end of that time, and one that is asked for and not there; both or neither. Where they are
+        given, what is asked for in vain is lost: nobody comes back for it.
     """
 
     lead_days: float = 7.0
@@ -121,7 +122,8 @@ class StockPlan:
     order_up_to
         Reviewing now and then: have so much there and on order (n): the demand over lead time and review period at that level.
     quantity
-        Units to order today, in whole packages (n).
+        Units to order today, in whole packages (n): what lacks to ``order_up_to``. Where lost sales cost, less: what will be asked for in
+        vain before it could arrive is not sold either when it has arrived.
     out_chance
         The chance to run out before an order placed today arrives (n).
     out_median, out_early
@@ -129,7 +131,8 @@ class StockPlan:
     cover_days
         For how long what is there is expected to last (n); infinite where no demand is expected.
     left, short
-        Units expected to be left, and to be asked for in vain, at the end of lead time and review period, once ``quantity`` is ordered (n).
+        Units expected to be left at the end of lead time and review period, and to be asked for in vain until then, once ``quantity`` is
+        ordered (n).
     """
 
     demand: SeriesForecast
@@ -212,6 +215,9 @@ class StockPlan:
 def restock(demand: SeriesForecast, rule: StockRule, shelf: Shelf | None = None) -> StockPlan:
     """Return what to order today.
 
+    Where lost sales cost and it is said what is there, x, the shelf must hold min(D, x) + E until the next order arrives: D is asked for
+    within the lead time, E from then on. The forecast errs in both alike, so that the quantile of this sum is q(D + E) - max(q(D) - x, 0).
+
     Parameters
     ----------
     demand
@@ -241,8 +247,11 @@ def restock(demand: SeriesForecast, rule: StockRule, shelf: Shelf | None = None)
     point, up_to = (np.ceil(sums.at(level)[:, 0] - 1e-6).astype(np.int64) for sums in (within, until))
     up_to = np.maximum(up_to, point)
     position = held.on_hand + held.on_order
-    quantity = np.ceil(np.maximum(up_to - position, 0.0) / held.pack - 1e-9) * held.pack
-    drawn, ready = until.at(_GRID), (position + quantity)[:, None]
+    lost = known and rule.service is None
+    lacking = np.maximum(up_to - np.maximum(position, point * lost), 0.0)
+    quantity = np.ceil(lacking / held.pack - 1e-9) * held.pack + 0.0  # -0 is 0
+    ready, vain = (position + quantity)[:, None], np.maximum(within.at(_GRID) - position[:, None], 0.0) * lost
+    wanted = until.at(_GRID) - vain
     out_median, out_early = _runs_out(demand, held.on_hand)
     return StockPlan(
         demand, rule, held, known,
@@ -254,8 +263,8 @@ def restock(demand: SeriesForecast, rule: StockRule, shelf: Shelf | None = None)
         out_median=out_median,
         out_early=out_early,
         cover_days=_cover(demand, held.on_hand),
-        left=np.maximum(ready - drawn, 0.0).mean(axis=1),
-        short=np.maximum(drawn - ready, 0.0).mean(axis=1),
+        left=np.maximum(ready - wanted, 0.0).mean(axis=1),
+        short=(vain + np.maximum(wanted - ready, 0.0)).mean(axis=1),
     )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def test_what_is_there_and_on_its_way_is_not_ordered_again_and_packages_are_whol
     plan = restock(demand(5.0, 5.0, 5.0), StockRule(), shelf(0, 500, 20, on_order=[30, 0, 0], pack=[1, 1, 24]))
     assert plan.quantity[0] == plan.order_up_to[0] - 30
     assert plan.quantity[1] == 0
+    assert not np.signbit(plan.quantity).any()
     assert plan.quantity[2] % 24 == 0
     assert plan.quantity[2] >= plan.order_up_to[2] - 20
 
@@ -69,6 +70,22 @@ def test_costs_give_the_newsvendor_level():
     ready = float(best.order_up_to[0])
     assert best.left[0] == pytest.approx(np.maximum(ready - drawn, 0).mean(), abs=2.0)
     assert best.short[0] == pytest.approx(np.maximum(drawn - ready, 0).mean(), abs=0.3)
+
+
+def test_what_is_asked_for_in_vain_before_an_order_arrives_is_not_ordered():
+    told, rule = demand(5.0, 5.0, 5.0), StockRule(7, 7, None, over=7.0, under=13.0)
+    plan = restock(told, rule, shelf(0, 20, 60))
+    assert plan.quantity.tolist() == [*(plan.order_up_to - plan.reorder_point)[:2], plan.order_up_to[2] - 60]
+    assert (restock(told, rule).quantity == plan.order_up_to).all()  # nobody said what is there
+    service = restock(told, StockRule(7, 7, rule.level), shelf(0, 20, 60))
+    assert service.quantity.tolist() == (plan.order_up_to - [0, 20, 60]).tolist()
+    within, until = (poisson.ppf((np.arange(10_000) + 0.5) / 10_000, mean) for mean in (35, 70))  # good weeks and bad ones go together
+    for i, there in enumerate([0, 20, 60]):
+        first = np.minimum(within, there)
+        then, ready = until - within, there + plan.quantity[i] - first
+        assert plan.left[i] == pytest.approx(np.maximum(ready - then, 0).mean(), abs=2)
+        assert plan.short[i] == pytest.approx((within - first + np.maximum(then - ready, 0)).mean(), abs=0.5)
+    assert plan.left[0] > 1  # what is ordered is more than a bad week asks for, though not half of what both weeks do
 
 
 def test_the_day_on_which_stock_runs_out():

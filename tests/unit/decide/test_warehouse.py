@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
+from scipy.stats import nbinom, poisson
 
 from whenbuy.core.errors import UsageError
+from whenbuy.core.keys import Keys
+from whenbuy.core.log import Dictionary
+from whenbuy.core.series_forecast import LEVELS, SeriesForecast
+from whenbuy.decide.stock import Shelf, restock
 from whenbuy.decide.warehouse import Warehouse, run
 
 
@@ -52,6 +56,32 @@ def test_its_rule_costs_least():
     at, plain = (int(poisson.ppf(level, 14 * 3)) for level in (house.rule.level, 20 / 27))
     assert cost[at] < 1.01 * min(cost.values())
     assert cost[at] < cost[plain]
+
+
+def test_an_order_knows_of_what_is_lost_before_it_arrives():
+    """Ordering up to the same level costs more than what a plan orders that is told what is there."""
+    rng, house = np.random.default_rng(0), Warehouse(7, 7, 1.0, 20.0)
+    coming, told = rng.poisson(rng.gamma(4, 0.75, (40, 50)).repeat(14, axis=1)).astype(float), known(np.full(40, 3.0), 4.0)
+    level = restock(told, house.rule).order_up_to
+
+    def planned(day, position):
+        return restock(told, house.rule, Shelf(position, np.zeros(40), np.full(40, np.nan), np.ones(40))).quantity
+
+    ways = (planned, lambda day, position: np.maximum(level - position, 0))
+    plan, plain = (run(house, coming, way, np.full(40, 20.0), counts_from=28).cost.sum() for way in ways)
+    assert plan < 0.99 * plain
+
+
+def known(rate, shape):
+    """Poisson demand of so many a day on average, whose rate stays the same for the whole forecast and is spread by a gamma law."""
+    mean = np.cumsum(np.repeat(rate[:, None], 28, axis=1), axis=1)
+    sums = nbinom.ppf(np.array(LEVELS), shape, (shape / (shape + mean))[:, :, None])
+    keys = Keys(
+        "item", np.arange(len(rate), dtype=np.int32), np.zeros(len(rate), np.int64), Dictionary.of([str(i) for i in range(len(rate))])
+    )
+    each = np.diff(mean, axis=1, prepend=0.0)
+    quantiles = nbinom.ppf(np.array(LEVELS), shape, (shape / (shape + each))[:, :, None])
+    return SeriesForecast(keys, 1, 20_000, each, np.array(LEVELS), quantiles, ("truth",) * len(rate), None, "demand", sums)
 
 
 def test_what_cannot_be_is_refused():

@@ -1,7 +1,8 @@
 """Autoregression of many series at once, compiled: AR(p) by ridge regression, refitted at every origin.
 
 x(t) = c + a1 x(t-1) + … + ap x(t-p), where x is the series over the weekday factors that were known then. The ridge on the weights draws a
-short series to its mean. A promotion every other week is seen by no exponential smoothing, and by this one.
+short series to its mean. A promotion every other week is seen by no exponential smoothing, and by this one. Weights that a few steps teach
+may make a process that grows without end, so no step ahead leaves the range of those behind.
 """
 
 from __future__ import annotations
@@ -100,14 +101,15 @@ def _known_mean(x: Floats) -> float:
 
 @kernel
 def _continued(x: Floats, weights: Floats, horizon: int) -> Floats:
-    """Return what follows from the last steps (horizon)."""
-    order = len(weights)
+    """Return what follows from the last steps (horizon), within the range of all of them."""
+    order, least, most = len(weights), x.min(), x.max()
     latest, out = np.zeros(order), np.zeros(horizon)
     for p in range(min(order, len(x))):
         latest[p] = x[len(x) - 1 - p]
     for k in range(horizon):
         for p in range(order):
             out[k] += weights[p] * latest[p]
+        out[k] = min(max(out[k], least), most)
         for p in range(order - 1, 0, -1):
             latest[p] = latest[p - 1]
         latest[0] = out[k]

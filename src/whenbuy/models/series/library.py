@@ -85,7 +85,7 @@ class Library:
             from statsforecast import models
         except ImportError as error:
             raise DependencyError(
-                "statsforecast is not installed.", f"{self.name} is one of its models.", "pip install 'whenbuy[series]'"
+                "statsforecast is not installed.", f"{self.name} is one of its models.", "pip install 'whenbuy[demand]'"
             ) from error
         season = panel.season
 

@@ -237,9 +237,15 @@ def test_autoregression_equals_its_slow_twin(seed, order):
                 weights = np.linalg.solve(square + ridge, seen.T @ x[order:])
             latest, wanted = [*x[::-1][:order], *[0.0] * (order - len(x[:order]))], []
             for k in range(6):
-                latest = [float(weights @ latest), *latest[:-1]]
+                latest = [float(np.clip(weights @ latest, x.min(), x.max())), *latest[:-1]]
                 wanted.append(max(latest[0] + mean, 0) * profile[origin, (origin + k) % 7])
             np.testing.assert_allclose(told[i, j], wanted, rtol=2e-3, atol=2e-4)
+
+
+def test_an_autoregression_of_a_few_steps_does_not_grow_without_end():
+    growing = made([1.2 ** np.arange(24)], step_days=7)
+    for order in (2, 4, 8):
+        assert rolled(Autoregression(order), growing, [24], 60).max() <= growing.values.max()
 
 
 @FEW
