@@ -1,7 +1,7 @@
-"""Demand from customers and series together, the answer to price and the warehouse: rows of the area `demand`.
+"""Demand in the simulated shop from customers and series together, what stock costs that follows from it, and the answer to price.
 
-Complete Journey: categories by week, eight origins, each four weeks ahead; the customers' model is learned ten weeks before the first.
-The simulated shop: the same protocol, beside an oracle that knows its laws, everybody's tastes and all that was seen.
+Rows of the area `demand`. Eight weekly origins, each four weeks ahead; the customers' model is learned at the first. Beside it stands an
+oracle that knows the shop's laws, everybody's tastes and all that was seen.
 """
 
 from __future__ import annotations
@@ -12,35 +12,33 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import nbinom
 
+from benchmarks.quality.rolling import JOINED, NAIVE, Rolled, roll
+from benchmarks.quality.rolling import WEEKS as AHEAD
 from benchmarks.quality.simulated_demand import expected_units, overdispersion
-from benchmarks.rows import Row, data_folder
-from whenbuy.core.arrays import DAY
-from whenbuy.core.history import History
-from whenbuy.decide.stock import restock
+from benchmarks.rows import Row
+from whenbuy.core.arrays import DAY, Floats
+from whenbuy.decide.stock import Shelf, restock
 from whenbuy.decide.warehouse import Warehouse, run
-from whenbuy.ingest.read import read
 from whenbuy.ingest.simulate import SimulatedShop, simulate
-from whenbuy.pipeline.demand.bottom_up import Lines, Spoken
+from whenbuy.pipeline.demand.bottom_up import Lines
 from whenbuy.pipeline.demand.pricing import price_answers
-from whenbuy.pipeline.demand.reconcile import Demand, demand
-from whenbuy.pipeline.learning.forecaster import Forecaster
+from whenbuy.pipeline.demand.reconcile import Demand
 from whenbuy.pipeline.learning.learn import fit
 
 AREA = "demand"
-WEEKS, AHEAD, BEFORE = 8, 4, 10
-SEED = 71
-"""A shop on which nothing was tried (11, 23, 61 and 62 were; 47 was printed before)."""
-_WEEK = 7 * DAY
+WEEKS = tuple(range(11, 3, -1))
+"""Weeks before the end from which is forecast."""
+SEEDS = (90, 91, 92)
+"""Shops on which nothing was tried (11, 23, 61, 62 and 80 to 84 were; 47 and 71 were printed before)."""
+DRAWS = 4000
+"""Of two weeks' demand, by which the oracle orders."""
+THE_ORACLE = "oracle"
 
 
 def row(name: str, unit: str, target: float | None = None, better: str = "lower") -> Row:
     return Row(area=AREA, name=name, unit=unit, better=better, target=target)
 
 
-BOTTOM = row("demand_cj_customers_mase", "MASE over the naive's", 1.0)
-JOINED = row("demand_cj_joined_mase", "MASE over the series'", 1.0)
-JOINED_WAPE = row("demand_cj_joined_wape", "WAPE over the series'", 1.0)
-TOTAL = row("demand_cj_total", "error over the better view's", 1.01)
 SIM = row("sim_demand_wape", "WAPE over the oracle's", 1.05)
 PRICE = row("demand_price_covered", "share of categories", 0.9, "higher")
 FIXED = row("demand_warehouse_fixed", "cost over the best fixed rule's", 0.9)
@@ -48,120 +46,83 @@ ORACLE = row("demand_warehouse_oracle", "cost over the oracle's", 1.1)
 
 
 def rows() -> Iterator[Row]:
-    journey = (BOTTOM, JOINED, JOINED_WAPE, TOTAL)
-    yield from (one.without("WHENBUY_DATA") for one in journey) if data_folder() is None else complete_journey()
     yield from simulated()
     yield price()
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What was told of the categories at each cutoff (t x k x h), what came, and what errors are scaled by (k)."""
+class Shelved:
+    """What one simulated shop's demand and its stock came to: WAPE by view, costs, and the usual days of the best fixed rule."""
 
-    views: dict[str, np.ndarray]
-    came: np.ndarray
-    scale: np.ndarray
-
-
-def rolling(history: History, model: Forecaster, names: list[str]) -> tuple[Told, list[Demand]]:
-    """Return what each view told of the categories at the last cutoffs, and the demands themselves."""
-    cutoffs = [int(history.end - (AHEAD - 1 + back) * _WEEK) for back in range(WEEKS, 0, -1)]
-    spoken: dict[int, Spoken] = {}
-    views: dict[str, list[np.ndarray]] = {}
-    came, made = [], []
-    for cutoff in cutoffs:
-        found = demand(history, model, "category", 7 * AHEAD, "week", cutoff, spoken=spoken)
-        told = found.of("category").keys.ids().to_list()
-        place = np.array([told.index(name) if name in told else -1 for name in names])
-        for name, ahead in {**{view.name: view.ahead for view in found.views}, "joined": found.agreed.ahead}.items():
-            views.setdefault(name, []).append(np.where(place[:, None] >= 0, ahead[found.nodes.rows["category"]][place], 0.0))
-        came.append(_came(history, cutoff, names))
-        views.setdefault("naive", []).append(np.repeat(_came(history, cutoff - _WEEK, names)[:, :1], AHEAD, axis=1))
-        made.append(found)
-    past = np.stack([_came(history, cutoffs[0] - back * _WEEK, names)[:, 0] for back in range(31, 0, -1)], axis=1)
-    return Told({name: np.stack(each) for name, each in views.items()}, np.stack(came), np.abs(np.diff(past, axis=1)).mean(axis=1)), made
-
-
-def _came(history: History, cutoff: int, names: list[str]) -> np.ndarray:
-    """Return the units of each category in the weeks after a cutoff (k x h)."""
-    lines = Lines.of(history, "category")
-    code = lines.names.codes(names)
-    weeks = [(lines.time >= cutoff + i * _WEEK) & (lines.time < cutoff + (i + 1) * _WEEK) for i in range(AHEAD)]
-    return np.stack([np.bincount(lines.leaf[one], lines.units[one], minlength=lines.leaves)[code] for one in weeks], axis=1)
-
-
-def mase(told: Told, name: str) -> np.ndarray:
-    """Return the MASE of each category (k)."""
-    known = told.scale > 0
-    return (np.abs(told.views[name] - told.came).mean(axis=(0, 2)) / np.where(known, told.scale, np.nan))[known]
-
-
-def wape(told: Told, name: str) -> float:
-    return float(np.abs(told.views[name] - told.came).sum() / told.came.sum())
-
-
-def complete_journey() -> Iterator[Row]:
-    history = read(layout="complete_journey").history
-    names = history.log.columns["category"].dictionary.ids.to_list()
-    first = history.end - (AHEAD - 1 + WEEKS) * _WEEK
-    model = fit(history, int(first - BEFORE * _WEEK))
-    told, _ = rolling(history, model, names)
-    sold = told.came.mean(axis=(0, 2)) >= 10  # categories that sell hardly anything have no scale
-    told = Told({name: each[:, sold] for name, each in told.views.items()}, told.came[:, sold], told.scale[sold])
-    errors = {name: mase(told, name) for name in told.views}
-    note = "; ".join(f"{name} MASE {each.mean():.3f} WAPE {wape(told, name):.4f}" for name, each in errors.items())
-    yield BOTTOM.got(errors["customers"].mean() / errors["naive"].mean(), note=note)
-    yield JOINED.got(
-        errors["joined"].mean() / errors["series"].mean(),
-        note=f"paired bootstrap over categories: {_better(errors):.3f} of the draws below 1",
-    )
-    yield JOINED_WAPE.got(wape(told, "joined") / wape(told, "series"))
-    total = {name: np.abs((each - told.came).sum(axis=1)).sum() for name, each in told.views.items()}
-    best = min(one for name, one in total.items() if name not in ("joined", "naive"))
-    yield TOTAL.got(total["joined"] / best, note="; ".join(f"{name} {one / told.came.sum():.4f}" for name, one in total.items()))
-
-
-def _better(errors: dict[str, np.ndarray]) -> float:
-    apart, rng = errors["joined"] - errors["series"], np.random.default_rng(0)
-    return float(np.mean([apart[rng.integers(0, len(apart), len(apart))].mean() < 0 for _ in range(2000)]))
+    wape: dict[str, float]
+    ours: float
+    oracle: float
+    best: float
+    chosen: float
+    days: float
 
 
 def simulated() -> Iterator[Row]:
-    shop = simulate(4000, 546, SEED)
+    """Demand beside the oracle's, and what the stock costs that follows from it, over all shops."""
+    each = [_shop(seed) for seed in SEEDS]
+    wape = {name: float(np.mean([one.wape[name] for one in each])) for name in each[0].wape}
+    single = [one.wape[JOINED] / one.wape[THE_ORACLE] for one in each]
+    note = "; ".join(f"{name} {value:.4f}" for name, value in wape.items()) + f"; single shops {min(single):.3f} to {max(single):.3f}"
+    yield SIM.got(wape[JOINED] / wape[THE_ORACLE], floor=wape[NAIVE] / wape[THE_ORACLE], note=note)
+    ours, oracle, best, chosen = (sum(getattr(one, name) for one in each) for name in ("ours", "oracle", "best", "chosen"))
+    single = [one.ours / one.best for one in each]
+    note = (
+        f"cost {ours:,.0f}, single shops {min(single):.3f} to {max(single):.3f}; oracle {oracle:,.0f}; the best rule of each shop in "
+        f"hindsight, up to {' and '.join(f'{one.days:.1f}' for one in each)} usual days: {best:,.0f}; the best of the eight weeks before: "
+        f"{chosen:,.0f}"
+    )
+    yield FIXED.got(ours / best, note=note)
+    yield ORACLE.got(ours / oracle)
+
+
+def _shop(seed: int) -> Shelved:
+    shop = simulate(4000, 546, seed)
     history = shop.history
-    names = history.log.columns["category"].dictionary.ids.to_list()
-    model = fit(history, int(history.end - (AHEAD - 1 + WEEKS) * _WEEK), budget_s=60)
-    told, made = rolling(history, model, names)
-    cutoffs = [int(one.of("shop").keys.cutoff[0]) for one in made]
-    told.views["oracle"] = np.stack([expected_units(shop, cutoff, AHEAD) for cutoff in cutoffs])
-    note = "; ".join(f"{name} {wape(told, name):.4f}" for name in told.views)
-    yield SIM.got(wape(told, "joined") / wape(told, "oracle"), floor=wape(told, "naive") / wape(told, "oracle"), note=note)
-    yield from warehouse(shop, made, told, names)
+    model = fit(history, int(history.end - WEEKS[0] * 7 * DAY), budget_s=60)
+    told = roll(history, model, "week", WEEKS)
+    names = told.whole.keys.ids().to_list()
+    told.told[THE_ORACLE] = np.stack([_expected(shop, one, names) for one in told.made], axis=1)
+    return _shelved(shop, told, names)
 
 
-def warehouse(shop: SimulatedShop, made: list[Demand], told: Told, names: list[str]) -> Iterator[Row]:
-    """Yield what stock costs: ours, the best of many fixed rules chosen in hindsight, and who knows the true demand.
+def _expected(shop: SimulatedShop, one: Demand, names: list[str]) -> Floats:
+    """Return what the oracle expects of each of these categories from the cutoff of a forecast on (k x w)."""
+    told = expected_units(shop, int(one.of("shop").keys.cutoff[0]), AHEAD)
+    return told[shop.history.log.columns["category"].dictionary.codes(names)]
 
-    A fixed rule orders up to so many usual days (the mean of the last four weeks). In hindsight no shop could have chosen: what the rule
-    costs that was best in the eight weeks before stands in the note.
+
+def _shelved(shop: SimulatedShop, told: Rolled, names: list[str]) -> Shelved:
+    """Return what stock costs: ours, the best of many fixed rules chosen in hindsight, and who knows the true demand.
+
+    A fixed rule orders up to so many usual days (the mean of the last four weeks). In hindsight no shop could have chosen, so what the rule
+    costs that was best in the eight weeks before stands beside it. Who does not buy for want of stock does not come back: ours and the
+    oracle know that, and order what lacks to min(D, position) + E, with D asked for before the order arrives and E from then on.
     """
     house = Warehouse(7, 7, 1.0, 20.0)
     rule = house.rule
-    start = int(made[0].of("shop").keys.cutoff[0])
+    made, start = told.made, int(told.made[0].of("shop").keys.cutoff[0])
     lines = Lines.of(shop.history, "category")
-    code, days = lines.names.codes(names), 7 * WEEKS
+    code, days = lines.names.codes(names), 7 * len(WEEKS)
     daily = np.stack([_day(lines, start + day * DAY)[code] for day in range(-28 - days, days)], axis=1)
-    coming = daily[:, 28 + days :]
+    coming, n = daily[:, 28 + days :], len(names)
     excess = overdispersion(shop)
+    chance = np.random.default_rng(0).random((2, 1, DRAWS))
 
     def ours(day: int, position: np.ndarray) -> np.ndarray:
         found = made[day // 7].of("category")
         ids = found.keys.ids().to_list()
-        return restock(found.take(np.array([ids.index(name) for name in names])), rule).order_up_to - position
+        shelf = Shelf(position, np.zeros(n), np.full(n, np.nan), np.ones(n))
+        return restock(found.take(np.array([ids.index(name) for name in names])), rule, shelf).quantity
 
     def knowing(day: int, position: np.ndarray) -> np.ndarray:
-        mean = told.views["oracle"][day // 7, :, :2].sum(axis=1)
-        return nbinom.ppf(rule.level, mean / (excess - 1), 1 / excess) - position
+        means = told.told[THE_ORACLE][:, day // 7, :2]
+        before, after = (nbinom.ppf(part, mean[:, None] / (excess - 1), 1 / excess) for part, mean in zip(chance, means.T, strict=True))
+        return np.quantile(np.minimum(before, position[:, None]) + after, rule.level, axis=1) - position
 
     def fixed(known: np.ndarray, factor: float) -> float:
         """Return the cost of a rule over the last days of some known ones, the first 28 of which it only looks at."""
@@ -172,16 +133,11 @@ def warehouse(shop: SimulatedShop, made: list[Demand], told: Told, names: list[s
         return run(house, known[:, 28:], order, 7 * known[:, :28].mean(axis=1), counts_from=7).cost.sum()
 
     begin = 7 * daily[:, days : days + 28].mean(axis=1)
-    cost = {name: run(house, coming, way, begin, counts_from=7).cost.sum() for name, way in {"ours": ours, "oracle": knowing}.items()}
+    mine, best = (float(run(house, coming, way, begin, counts_from=7).cost.sum()) for way in (ours, knowing))
     factors = np.arange(0.6, 2.01, 0.05).tolist()
     earlier, rules = ({one: fixed(part, one) for one in factors} for part in (daily[:, : 28 + days], daily[:, days:]))
-    best, chosen = (min(part, key=lambda one, part=part: part[one]) for part in (rules, earlier))
-    note = (
-        f"cost {cost['ours']:,.0f}; oracle {cost['oracle']:,.0f}; the best rule in hindsight orders up to {14 * best:.1f} usual days: "
-        f"{rules[best]:,.0f}; the best of the eight weeks before, up to {14 * chosen:.1f}: {rules[chosen]:,.0f}"
-    )
-    yield FIXED.got(cost["ours"] / rules[best], note=note)
-    yield ORACLE.got(cost["ours"] / cost["oracle"])
+    hindsight, chosen = (min(part, key=lambda one, part=part: part[one]) for part in (rules, earlier))
+    return Shelved({name: told.wape(name) for name in told.told}, mine, best, rules[hindsight], rules[chosen], 14 * hindsight)
 
 
 def _day(lines: Lines, since: int) -> np.ndarray:

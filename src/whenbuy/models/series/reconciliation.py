@@ -81,7 +81,7 @@ def shrunk_covariance(errors: Floats) -> tuple[Floats, float]:
     return drawn * np.outer(spread, spread), shrunk
 
 
-def weighted(base: Floats, tree: Tree, variance: Floats) -> Floats:
+def weighted(base: Floats, tree: Tree, variance: Floats, summed: Floats | None = None) -> Floats:
     """Return coherent forecasts (m x h) from those of each node, in one pass up and one down a tree of any size.
 
     What MinT gives for errors that do not correlate, S (S'W⁻¹S)⁻¹ S'W⁻¹ ŷ with a diagonal W: the unbiased combination of least total
@@ -98,6 +98,8 @@ def weighted(base: Floats, tree: Tree, variance: Floats) -> Floats:
         What adds up to what.
     variance
         Of the errors of each node (m), above 0.
+    summed
+        That of the sum of each node's children (m), where it is known: children that err alike know less of their sum than theirs say.
     """
     joined, spread = base.astype(np.float64).copy(), np.maximum(variance.astype(np.float64), _TINY)
     inner = np.bincount(tree.parent[1:], minlength=len(tree)) > 0
@@ -105,7 +107,7 @@ def weighted(base: Floats, tree: Tree, variance: Floats) -> Floats:
     levels = tree.levels()
     for nodes in reversed(levels):
         above = nodes[inner[nodes]]
-        own, below = spread[above], sums_spread[above]
+        own, below = spread[above], sums_spread[above] if summed is None else np.maximum(summed[above], _TINY)
         joined[above] = (joined[above] * below[:, None] + sums[above] * own[:, None]) / (own + below)[:, None]
         spread[above] = own * below / (own + below)
         if tree.parent[nodes[0]] >= 0:

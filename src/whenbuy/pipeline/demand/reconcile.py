@@ -18,7 +18,7 @@ from whenbuy.core.series_forecast import LEVELS, SeriesForecast
 from whenbuy.models.series.agreement import Agreed, View, agree
 from whenbuy.models.series.bands import bands
 from whenbuy.models.series.promoted import Lifts
-from whenbuy.models.series.reconciliation import rounded
+from whenbuy.models.series.reconciliation import Tree, rounded
 from whenbuy.pipeline.demand.bottom_up import (
     GROUPS,
     LEVEL_WEEKS,
@@ -37,6 +37,7 @@ from whenbuy.pipeline.demand.series import roll
 from whenbuy.pipeline.learning.forecaster import Forecaster
 
 SERIES: Final = "series"
+_TINY: Final = 1e-9
 NO_DAYS: Final = Closed()
 """A shop that is never closed and keeps no holidays."""
 Roll = Callable[[Panel, Ints, int], tuple[Floats, tuple[str, ...]]]
@@ -158,7 +159,7 @@ def demand(
     views, below = [View(SERIES, told[:, :-1], told[:, -1])], None
     if forecaster is not None:
         heard, below = _people(history, forecaster, lines, lifts, nodes, places, horizon, {} if spoken is None else spoken)
-        views += heard
+        views += heard if step == "week" else [_on_the_days_of(views[0], view, nodes.tree) for view in heard]
     agreed = agree(views, came, nodes.tree, -(-horizon // shop.season))
     near = near_holidays(shop, np.append(places, shop.steps), horizon, days)
     levels = {name: _level(nodes, name, agreed, came, models, len(views), near) for name in nodes.panels}
@@ -173,10 +174,12 @@ def _series(
     """Return what the series' own models say from each origin and now (m x (o + 1) x h), and their names.
 
     They are told without what offers did, and get back what the offers do that were known, or to be expected, at each origin. What an
-    offer does is learned once, now.
+    offer does is learned once, now. Nothing is sold on closed days.
     """
     shop, ends = nodes.panels["shop"], np.append(places, nodes.panels["shop"].steps)
     past, ahead = _lifted(history, lifts, shop, ends, horizon)
+    if "closed" in shop.calendar:
+        ahead = ahead * (1.0 - shop.calendar["closed"][ends, :horizon])
     parts = []
     for part in nodes.panels.values():
         parts.append(roll(replace(part, values=(part.values / past).astype(np.float32)), ends, horizon))
@@ -221,6 +224,23 @@ def _people(
             told[name][:, place] = one.sum(axis=0)
         groups = np.mean(list(now.values()), axis=0)
     return [View(name, each[:, :-1], each[:, -1]) for name, each in told.items()], groups
+
+
+def _on_the_days_of(series: View, view: View, tree: Tree) -> View:
+    """Return what the customers' curves say of each week, shared among its days as each series' own forecast is.
+
+    The curves say who buys within so many days, not that bread sells on Saturdays and nothing before Christmas is as usual.
+    """
+
+    def shared(told: Floats, own: Floats) -> Floats:
+        found = told.copy()
+        for begin in range(0, told.shape[-1], 7):
+            days = slice(begin, begin + 7)
+            week, usual = (part[..., days].sum(axis=-1, keepdims=True) for part in (told, own))
+            found[..., days] = np.divide(own[..., days] * week, usual, out=told[..., days].copy(), where=usual > _TINY)
+        return np.asarray(tree.add_up(found[tree.leaves]))
+
+    return View(view.name, shared(view.told, series.told), shared(view.ahead, series.ahead))
 
 
 def _first(lines: Lines) -> int:

@@ -56,6 +56,16 @@ def test_the_numbers_before_rounding_add_up_to_a_millionth():
     assert np.abs(tree.add_up(found[tree.leaves]) - found).max() < 1e-6
 
 
+def test_children_that_err_alike_say_less_of_their_sum():
+    """The sum is the mean of both estimates, each by the inverse of its own variance; what is missing is shared by the children's."""
+    tree, base = Tree(np.array([-1, 0, 0])), np.array([[10.0], [2.0], [4.0]])
+    found = weighted(base, tree, np.array([3.0, 1.0, 2.0]), np.array([9.0, 0.0, 0.0]))
+    assert np.allclose(found.ravel(), [9.0, 3.0, 6.0])
+    assert np.allclose(
+        weighted(base, tree, np.array([3.0, 1.0, 2.0])), weighted(base, tree, np.array([3.0, 1.0, 2.0]), np.array([3.0, 0, 0]))
+    )
+
+
 def test_one_error_tells_no_correlation():
     covariance, shrunk = shrunk_covariance(np.array([[1.0, 2.0]]))
     assert shrunk == 1

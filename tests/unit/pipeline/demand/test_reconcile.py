@@ -1,11 +1,14 @@
 """One demand forecast that adds up, and why so many."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from tests.unit.pipeline.demand.shop_with_model import shop, told
 from whenbuy.core.arrays import DAY
 from whenbuy.core.errors import NotEnoughDataError, NotFoundError, UsageError
+from whenbuy.pipeline.demand.panels import Closed
 from whenbuy.pipeline.demand.reconcile import demand
 from whenbuy.pipeline.demand.why import reasons, split, words
 
@@ -44,6 +47,26 @@ def test_without_a_model_the_series_speak_alone():
     assert len(found.views) == 1
     with pytest.raises(NotEnoughDataError):
         split(found, "category")
+
+
+def test_the_customers_weeks_fall_on_the_days_of_each_series():
+    by_day, by_week = told("category", "day"), told("category", "week")
+    series, leaves = by_day.views[0], by_day.nodes.tree.leaves
+    for view, week in zip(by_day.views[1:], by_week.views[1:], strict=True):
+        for told_, own, whole in ((view.ahead, series.ahead, week.ahead), (view.told[:, 0], series.told[:, 0], week.told[:, 0])):
+            days, usual = (part[leaves].reshape(len(leaves), 2, 7) for part in (told_, own))
+            assert np.allclose(days.sum(axis=2), whole[leaves])
+            sold = usual.sum(axis=2) > 0
+            assert np.allclose((days / days.sum(axis=2, keepdims=True))[sold], (usual / usual.sum(axis=2, keepdims=True))[sold])
+
+
+def test_nothing_is_told_of_closed_days():
+    history, model = shop()
+    cutoff = int(history.end - 28 * DAY)
+    closed = date.fromordinal(date(1970, 1, 1).toordinal() + int(history.clock.days(np.array([cutoff]))[0]) + 9)
+    found = demand(history, model, "category", 14, "day", cutoff, origins=2, days=Closed(closed=(closed,)))
+    assert not found.agreed.ahead[:, 9].any()
+    assert (found.agreed.ahead[0, :9] > 0).all()
 
 
 def test_why_so_many_adds_up_and_reads():

@@ -40,6 +40,7 @@ def test_odd_items_are_told_what_is_stated():
     found = told().forecast
     mean = {name: found.of(name).mean.mean() for name in ("one", "given up", "brand new", "never", "i05")}
     assert mean["one"] < 0.2
+    assert found.of("one").sum_quantile(0.95)[0, -1] > 1
     assert mean["given up"] < 0.5
     assert 1 < mean["brand new"] < 8
     assert mean["never"] == 0
