@@ -37,6 +37,7 @@ from whenbuy.models.when.buy_till_you_die import ParetoNbd
 from whenbuy.models.when.floors import BaseRate, PoissonRate
 from whenbuy.models.when.hazard import PooledLogistic
 from whenbuy.models.when.hazard_trees import BoostedHazard
+from whenbuy.models.when.renewal import Renewal
 from whenbuy.models.when.rhythm import Rhythm
 from whenbuy.models.when.survival_regression import SurvivalRegression
 from whenbuy.models.whether.chance import LogisticChance
@@ -113,7 +114,7 @@ def test_no_learner_escapes():
         found |= {
             kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == place.name and hasattr(kind, "fit")
         }
-    others = {Rhythm, LastAct, CutShort}  # preparations, and weights for a learner (tests/unit/models/wrapping/test_cut_short.py)
+    others = {Rhythm, Renewal, LastAct, CutShort}  # preparations, and weights for a learner (tests/unit/models/wrapping/test_cut_short.py)
     assert found - others == {type(learner) for learner in KNOWN.values()}
 
 

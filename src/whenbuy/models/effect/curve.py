@@ -19,7 +19,7 @@ from whenbuy.models.effect.modifiers import Modifiers
 from whenbuy.models.effect.residual import received
 from whenbuy.models.effect.season import Cells, Season, learn_season
 from whenbuy.models.effect.trial import Trial
-from whenbuy.models.effect.usual import Usual
+from whenbuy.models.effect.usual import Customers, Reading, Usual
 from whenbuy.models.trees.arrays import Trees
 from whenbuy.models.trees.boosting import Boosting
 from whenbuy.models.when.boosted_curve import monotone, read_columns
@@ -86,16 +86,19 @@ class CurveUplift:
         watched = train.take(np.flatnonzero(known.observed))
         orders = np.stack([watched.label(orders_label(day)).value for day in self.days], axis=1).astype(np.float64)
         whole, days = Trial.of(watched, orders_label(self.days[-1])), np.array(self.days)
-        ends = orders[:, [0]] if len(days) == 1 else orders[:, [0, -1]]
+        ends = orders[:, _ends(days)]
         each = np.diff(ends, axis=1, prepend=0.0)
         idle = self._some(np.flatnonzero(whole.arm == 0), 0)
-        weight, values = 1 / np.maximum(whole.chance[idle, 0], 1e-6), whole.values[idle]
-        bought = tuple(replace(self.grow, objective="binary").grow(values, count[idle] > 0, weight) for count in orders.T)
-        modifiers = Modifiers.of(whole.values, bought[-1].importance(), self.numbers)
-        forecast = self._across(whole, each)
+        weight = 1 / np.maximum(whole.chance[idle, 0], 1e-6)
+        reading = Reading.learn(whole.columns, whole.values, days)
+        read = reading.read(whole.values, each.shape[1])
+        bought = tuple(replace(self.grow, objective="binary").grow(read.values[idle], count[idle] > 0, weight) for count in orders.T)
+        modifiers = Modifiers.of(whole.values, bought[-1].importance()[: len(whole.columns)], self.numbers)
+        forecast = self._across(whole, read, each, reading.grow(self.grow))
         told = np.cumsum(forecast, axis=1)
-        gained = learn_days(whole, Told(ends, told, _rate(forecast, days), self._scatter(whole, ends, told)), modifiers, days)
-        anyway = self._anyway(whole, each, forecast, gained)
+        pace = _pace(forecast, read.later, days)
+        gained = learn_days(whole, Told(ends, told, pace[:, _ends(days)], self._scatter(whole, ends, told)), modifiers, days)
+        anyway = self._anyway(whole, read, each, forecast, gained, reading.grow(self.grow))
         usual = np.average(np.diff(orders[idle], axis=1, prepend=0.0), axis=0, weights=weight)
         chance = np.array([np.average(count[idle] > 0, weights=weight) for count in orders.T])
         alone = whole.arm == 0
@@ -104,22 +107,21 @@ class CurveUplift:
             np.diff(orders[alone], axis=1, prepend=0.0).astype(np.float64), _spread(forecast[alone], usual),
             1 / np.maximum(whole.chance[alone, 0], 1e-6),
         )  # fmt: skip
-        mean = (gained.gained(whole.values) * _rate(forecast, days)[:, None, None]).mean(axis=0)
+        mean = (gained.gained(whole.values) * pace[:, None, :]).mean(axis=0)
         return CurveUpliftModel(
-            self.name, whole.offers, whole.columns, days, whole.known_until, gained, anyway, bought, usual, chance,
+            self.name, whole.offers, reading, days, whole.known_until, gained, anyway, bought, usual, chance,
             np.diff(mean, axis=1, prepend=0.0), mean_effect(whole)[1],
             learn_season(cells, np.concatenate([[0.0], days[:-1]]), days),
         )  # fmt: skip
 
-    def _across(self, trial: Trial, orders: Floats) -> Floats:
+    def _across(self, trial: Trial, read: Customers, orders: Floats, grow: Boosting) -> Floats:
         """Return the orders to be expected if nothing is sent, by those of the other folds who were sent nothing (n x 2)."""
         fold, idle, found = trial.folds(self.folds, self.seed), trial.arm == 0, np.empty(orders.shape)
         for part in range(self.folds):
             here, there = fold == part, self._some(np.flatnonzero(idle & (fold != part)), 1 + part)
-            weight, values = 1 / np.maximum(trial.chance[there, 0], 1e-6), trial.values[there]
+            weight, these, others = 1 / np.maximum(trial.chance[there, 0], 1e-6), read.take(there), read.take(here)
             for k, count in enumerate(orders.T):
-                usual = Usual.learn(trial.columns, values, count[there], weight, self.grow)
-                found[here, k] = usual.orders(trial.columns, trial.values[here])
+                found[here, k] = Usual.learn(these, k, count[there], weight, grow).orders(others)
         return found
 
     def _scatter(self, trial: Trial, orders: Floats, forecast: Floats) -> Floats:
@@ -129,23 +131,23 @@ class CurveUplift:
         each = [_SCATTER.grow(trial.values[rows], np.minimum(part[rows], _STRAY)).predict(trial.values) for part in square.T]
         return np.clip(np.stack(each, axis=1), 1 / _FASTER, 2 * _FASTER)
 
-    def _anyway(self, trial: Trial, orders: Floats, forecast: Floats, gained: DaysGained) -> tuple[Usual, ...]:
+    def _anyway(
+        self, trial: Trial, read: Customers, orders: Floats, forecast: Floats, gained: DaysGained, grow: Boosting
+    ) -> tuple[Usual, ...]:
         """Return what is ordered anyway, as everybody's orders tell once it is known how much faster the offers made them.
 
         A count whose mean is f times as large counts as 1 / f of it with the weight f: the likelihood is the same (Poisson). Twice as many
         rows as those who were sent nothing say what comes anyway.
         """
         rows = self._some(np.arange(len(trial)), 0)
-        some, rate = trial.take(rows), _rate(forecast, gained.days)[rows]
+        some, these = trial.take(rows), read.take(rows)
+        pace = _pace(forecast[rows], these.later, gained.days)
         reached = (
             received(some) if some.opened is None else some.opened[:, None] * (some.arm[:, None] == np.arange(1, len(some.offers) + 1))
         )
-        days = (gained.gained(some.values) * reached[:, :, None]).sum(axis=1)[:, [0, -1] if orders.shape[1] > 1 else [0]]
-        added = np.diff(days, axis=1, prepend=0.0) * rate[:, None] / np.maximum(forecast[rows], 1e-9)
-        factor = np.clip(1 + added, 1 / _FASTER, _FASTER)
-        return tuple(
-            Usual.learn(some.columns, some.values, count / f, f, self.grow) for count, f in zip(orders[rows].T, factor.T, strict=True)
-        )
+        added = ((gained.gained(some.values) * reached[:, :, None]).sum(axis=1) * pace)[:, _ends(gained.days)]
+        factor = np.clip(1 + np.diff(added, axis=1, prepend=0.0) / np.maximum(forecast[rows], 1e-9), 1 / _FASTER, _FASTER)
+        return tuple(Usual.learn(these, k, count / f, f, grow) for k, (count, f) in enumerate(zip(orders[rows].T, factor.T, strict=True)))
 
     def _some(self, rows: Ints, turn: int, most: int | None = None) -> Ints:
         """Return as many of some rows as forecasts are grown on, or another number."""
@@ -161,6 +163,8 @@ class CurveUpliftModel:
 
     Parameters
     ----------
+    reading
+        How a customer is read.
     days
         Where the stretches end (g).
     gained
@@ -179,7 +183,7 @@ class CurveUpliftModel:
 
     name: str
     offers: tuple[str, ...]
-    columns: tuple[str, ...]
+    reading: Reading
     days: Floats
     known_until: int
     gained: DaysGained
@@ -202,16 +206,17 @@ class CurveUpliftModel:
             When the table lacks a feature that the model reads.
         """
         refuse_leak(self.known_until, examples.keys, in_sample=in_sample)
-        values = read_columns(examples.table, self.columns)
+        values = read_columns(examples.table, self.reading.columns)
         stranger = np.asarray(np.isnan(values).all(axis=1))
-        expected = np.stack([one.orders(self.columns, values) for one in self.anyway], axis=1)
+        read = self.reading.read(values, len(self.anyway))
+        expected = np.stack([one.orders(read) for one in self.anyway], axis=1)
         each = _spread(expected, self.usual)
         if self.season is not None:
             each = each * self.season.factor(examples.keys.cutoff, _campaigns(examples, len(self.days)))
-        chance = monotone(np.stack([trees.predict(values) for trees in self.bought], axis=1))
+        chance = monotone(np.stack([trees.predict(read.values) for trees in self.bought], axis=1))
         each[stranger], chance[stranger] = self.usual, monotone(self.chance[None, :])
-        pace = _rate(expected, self.days)
-        extra = np.diff(self.gained.gained(values) * pace[:, None, None], axis=2, prepend=0.0)
+        pace = _pace(expected, read.later, self.days)
+        extra = np.diff(self.gained.gained(values) * pace[:, None, :], axis=2, prepend=0.0)
         extra[stranger] = self.mean
         without = TimeToEvent.of(
             examples.keys, self.days, 1 - chance, np.cumsum(each, axis=1), self.name, prior=stranger, in_sample=in_sample
@@ -219,7 +224,7 @@ class CurveUpliftModel:
         factor = np.maximum(1 + extra / np.maximum(each, 1e-9)[:, None, :], _SLOWEST)
         offered = tuple(_faster(without, factor[:, offer]) for offer in range(len(self.offers)))
         middle = np.stack([curve.mean_count[:, -1] - without.mean_count[:, -1] for curve in offered], axis=1)
-        spread = np.where(stranger[:, None], self.error, self.gained.error(values) * pace[:, None])
+        spread = np.where(stranger[:, None], self.error, self.gained.error(values) * pace[:, -1:])
         low, high = middle - Z80 * spread, middle + Z80 * spread
         return CurveEffect(examples.keys, self.offers, without, offered, low, high, self.name, stranger, in_sample)
 
@@ -236,9 +241,20 @@ def _campaigns(examples: Examples, stretches: int) -> Floats:
     return examples.block(AHEAD, Ahead).running if known else np.zeros((len(examples), stretches))
 
 
-def _rate(orders: Floats, days: Floats) -> Floats:
-    """Return the orders a day after the first stretch (n) from those in it and those after it (n x 2); with one stretch, those in it."""
-    return np.asarray(orders[:, -1] / (days[-1] - (days[0] if len(days) > 1 else 0.0)))
+def _pace(orders: Floats, later: Floats, days: Floats) -> Floats:
+    """Return how many orders a day that was gained brings, by the end of each stretch (n x g).
+
+    After the first stretch orders come as often as until the last one's end (``orders``: of the first, and of all later ones, n x 2; with
+    one stretch, of it), after the last one ``later`` times as often (n); between the two it changes evenly.
+    """
+    rate = orders[:, -1:] / (days[-1] - (days[0] if len(days) > 1 else 0.0))
+    since = (days - days[0]) / max(float(days[-1] - days[0]), 1.0)
+    return np.asarray(rate * (1 + (later[:, None] - 1) * since))
+
+
+def _ends(days: Floats) -> list[int]:
+    """Return the places of the first stretch and of the last."""
+    return [0, -1] if len(days) > 1 else [0]
 
 
 def orders_label(day: float) -> str:

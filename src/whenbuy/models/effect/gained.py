@@ -1,16 +1,16 @@
 """Days gained: by how many days each offer has moved a customer's orders forward, at first and in the end.
 
 Somebody on whom an offer works buys as if time ran faster for her: by day t she has bought what she would have bought by t + s(t), and
-E[N(t) | offer] - E[N(t)] = λ(t) s(t) with her rate λ without it (accelerated life: Cox and Oakes 1984, "Analysis of survival data", ch. 5).
-What is pulled forward is given back: s falls to 0. What is extra stays. As the same days are worth more orders to those who buy more, s
-differs less between customers than orders do.
+E[N(t) | offer] - E[N(t)] = λ(t) s(t) with her rate λ(t) after t without it (accelerated life: Cox and Oakes 1984, "Analysis of survival
+data", ch. 5). What is pulled forward is given back: s falls to 0. What is extra stays. As the same days are worth more orders to those who
+buy more, s differs less between customers than orders do.
 
 y - m(x) = sum over the offers of (D_a - E[D_a | x]) λ(x) s_a(x) + noise (Robinson 1988; Nie and Wager 2021), with variance v(x) m(x). In
 the first stretch s_a = z (φ + δ_a): what all offers do, and what one does of its own, each modified by features z. At the end of the last
 one the noise is many times as large, and what is given back is a matter of the customer more than of the offer: s_a = s_a(first) (1 + z κ)
-+ z (η + ω_a). All of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), so that little data leaves little
-more than those. Between the two it moves evenly. m(x) is what comes when nothing is sent: since chance, given x, decides what is, any m
-serves, and it takes off what differs anyway.
++ z (η + ω_a). All of it but the means of φ and κ is drawn in as far as the evidence asks (``drawn_in``), and numbers among the features
+modify nothing unless the evidence for it is strong, so that little data leaves little more than those means. Between the two it moves
+evenly. m(x) is what comes when nothing is sent: since chance, given x, decides what is, any m serves, and it takes off what differs anyway.
 
 Where messages are seen to be opened, D_a is whether the offer was, and a term z ψ takes out that those who open may buy more anyway:
 among those who were sent something, how much is told by opening beyond its chance. It is the same for all offers.
@@ -24,7 +24,7 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.arrays import Floats, Ints, Singles
+from whenbuy.core.arrays import Bools, Floats, Ints, Singles
 from whenbuy.models.effect.evidence import drawn_in
 from whenbuy.models.effect.modifiers import Modifiers
 from whenbuy.models.effect.residual import expected, received
@@ -34,6 +34,8 @@ _CHUNK: Final = 8192
 """Rows of the regression at a time: so many stay in a processor's cache."""
 _LEAST_ORDERS: Final = 0.02
 _LEAST_RATE: Final = 1e-4
+_MEAN: Final = "mean"
+_NUMBER: Final = "number"
 _SHARE: Final = 2.0
 """No more than so many times what was gained at first is gained or given back later by a deviation of a modifier."""
 
@@ -98,7 +100,7 @@ class Told:
     forecast
         Those that were forecast, if nothing is sent (likewise).
     rate
-        Orders a day to be expected after the first stretch, if nothing is sent (n).
+        Orders a day that a day gained by the end of the first stretch brings, and one gained by the end of the last (n x 2; n x 1).
     scatter
         v: how many times the forecast the variance of the orders is (n x 2; n x 1); everybody's the same where absent. Whoever buys in
         bursts says less than her orders seem to.
@@ -135,12 +137,12 @@ def _sent(trial: Trial) -> tuple[Floats, Floats | None]:
 
 
 def _stage(
-    z: Floats, sent: Floats, luck: Floats | None, first: Floats | None, told: Told, groups: list[Ints], widest: Floats
+    z: Floats, sent: Floats, luck: Floats | None, first: Floats | None, told: Told, groups: list[Ints], widest: Floats, doubted: Bools
 ) -> tuple[Floats, Floats]:
     """Return coefficients and their covariance: of the first stretch, or of the last, less what was gained at first (n x m)."""
     k = 0 if first is None else 1
     noise = np.sqrt(np.maximum(told.forecast[:, k], _LEAST_ORDERS) * (1.0 if told.scatter is None else told.scatter[:, k]))
-    rate = np.maximum(told.rate, _LEAST_RATE)
+    rate = np.maximum(told.rate[:, k], _LEAST_RATE)
     left, size = told.orders[:, k] - told.forecast[:, k], rate / noise
     left = (left if first is None else left - (sent * first).sum(axis=1) * rate) / noise
     gram, moment = np.zeros((1, 1)), np.zeros(1)
@@ -148,7 +150,7 @@ def _stage(
         scaled = (x * size[rows, None]).astype(np.float32)
         gram, moment = gram + (scaled.T @ scaled).astype(np.float64), moment + scaled.T @ left[rows]
     variance = float(np.mean(left**2))
-    return drawn_in(gram / variance, moment / variance, groups, widest)
+    return drawn_in(gram / variance, moment / variance, groups, widest, doubted)
 
 
 def _columns(z: Floats, sent: Floats, luck: Floats | None, first: Floats | None) -> Iterator[tuple[slice, Floats]]:
@@ -165,27 +167,32 @@ def _columns(z: Floats, sent: Floats, luck: Floats | None, first: Floats | None)
         yield rows, np.hstack(parts)
 
 
-def _groups(columns: tuple[str, ...], modifiers: Modifiers) -> tuple[Ints, ...]:
+def _groups(columns: tuple[str, ...], modifiers: Modifiers) -> dict[str, Ints]:
     """Return the places of the modifiers that are judged together: the one of ones, those of each attribute, and all numbers."""
     told = [columns[at].rpartition("=")[0] for at in modifiers.columns.tolist()]
-    names = ["mean", *(f"={name}" if name else "number" for name in told)]
-    return tuple(np.array([place for place, name in enumerate(names) if name == one], np.int64) for one in dict.fromkeys(names))
+    names = [_MEAN, *(f"={name}" if name else _NUMBER for name in told)]
+    return {one: np.array([place for place, name in enumerate(names) if name == one], np.int64) for one in dict.fromkeys(names)}
 
 
-def _judged(moved: Sequence[int], group: tuple[Ints, ...], free: int, days: float) -> tuple[list[Ints], Floats]:
-    """Return the places of the coefficients of every role and group, and their largest deviation.
+def _judged(moved: Sequence[int], group: dict[str, Ints], free: int, days: float) -> tuple[list[Ints], Floats, Bools]:
+    """Return the places of the coefficients of every role and group, their largest deviation, and which are doubted: those of numbers.
 
     That is as many days as all stretches have, or a share of what was gained (role 1). An offer's own coefficients are judged together over
-    the offers. The mean of the role ``free`` is judged by nothing, so that what all offers do on average is not drawn in.
+    the offers. Of those that say what is given back of all offers alike (roles 0 and 1 where 1 is ``free``) each is judged by itself: one
+    segment may be annoyed where the others are not. The mean of the role ``free`` is judged by nothing, so that what all offers do on
+    average is not drawn in.
     """
-    p, start, found, widest = sum(len(rows) for rows in group), 0, list[Ints](), list[float]()
+    p, start = sum(len(rows) for rows in group.values()), 0
+    single = [(name, place[None]) for name, rows in group.items() for place in rows]
+    found, widest, doubted = list[Ints](), list[float](), list[bool]()
     for role, width in enumerate(moved):
-        for which, rows in enumerate(group if width else ()):
-            if (role, which) != (free, 0):
+        for name, rows in (single if role <= 1 == free else group.items()) if width else ():
+            if (role, name) != (free, _MEAN):
                 found.append(np.concatenate([start + at + rows for at in range(0, width, p)]))
                 widest.append(_SHARE if role == 1 else days)
+                doubted.append(name == _NUMBER)
         start += width
-    return found, np.array(widest)
+    return found, np.array(widest), np.array(doubted)
 
 
 def _blocks(covariance: Floats, m: int, p: int, shared: int) -> Floats:

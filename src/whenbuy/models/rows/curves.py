@@ -21,7 +21,10 @@ from whenbuy.models.when.bgnbd import beta_nodes
 from whenbuy.models.when.boosted_curve import DirectHorizonsModel, monotone
 from whenbuy.models.when.buy_till_you_die import BgNbdModel
 from whenbuy.models.when.floors import KaplanMeierModel, PoissonRateModel
+from whenbuy.models.when.gap_posterior import read, tell
 from whenbuy.models.when.hazard import HazardModel
+from whenbuy.models.when.renewal import LONGEST
+from whenbuy.models.when.renewal_curve import RenewalCurveModel
 
 _SEEN: Final = "event_recency_days"
 _FARTHEST: Final = 30.0
@@ -88,6 +91,27 @@ def leaving(model: BgNbdModel, layout: Layout) -> Row | None:
         stays = repeats + model.modified
         chance, weight = nodes(stays) if counted else (_NONE, _NONE)
         return *steps.leaving(repeats, last, tenure, stays, settings, chance, weight, days), not bought
+
+    return Row(curve=curve)
+
+
+def renewal(model: RenewalCurveModel, layout: Layout) -> Row | None:
+    """Return the row of gamma gaps."""
+    places = np.array([layout.place(name) for name in model.laws.columns], np.int64)
+    if (places[:2] < 0).any():
+        return None
+    laws, views, g = model.laws.written(), model.laws.views, len(model.laws.days)
+
+    def curve(asked: Asked, counted: bool) -> Told:
+        del counted
+        past, told = np.empty((1, 6)), np.empty((1, 2 * g + 1))
+        seen = np.clip(asked.values[:, places].astype(np.float64), 0.0, LONGEST)
+        read(np.where(places < 0, np.nan, seen), views, past)
+        stranger = bool(isnan(past[0, 3]))
+        tell(np.zeros((1, 6)) if stranger else past, *laws, told)
+        survival, count = 1 - told[0, g : 2 * g], told[0, :g].copy()
+        steps.freed(survival, count)
+        return survival, count, stranger
 
     return Row(curve=curve)
 
@@ -187,6 +211,7 @@ def picked(columns: Sequence[str], layout: Layout) -> Callable[[Singles], Single
 
 
 ROWS: Final[Mapping[type, Compile]] = {
-    PoissonRateModel: poisson, KaplanMeierModel: kaplan_meier, BgNbdModel: leaving, HazardModel: hazard, RolledCountsModel: rolled,
+    PoissonRateModel: poisson, KaplanMeierModel: kaplan_meier, BgNbdModel: leaving, RenewalCurveModel: renewal,
+    HazardModel: hazard, RolledCountsModel: rolled,
     DirectHorizonsModel: direct, BoostedCountModel: boosted_count,
 }  # fmt: skip

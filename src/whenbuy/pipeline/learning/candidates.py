@@ -13,9 +13,10 @@ Learners = tuple[Learner[Any], ...]
 def _counters(grid: Grid) -> Learners:
     from whenbuy.models.when.buy_till_you_die import BgNbd, ParetoNbd
     from whenbuy.models.when.floors import PoissonRate
+    from whenbuy.models.when.renewal_curve import RenewalCurve
 
     days = grid.days
-    return (PoissonRate(days), BgNbd(days), BgNbd(days, modified=True), ParetoNbd(days))
+    return (PoissonRate(days), BgNbd(days), BgNbd(days, modified=True), ParetoNbd(days), RenewalCurve(days))
 
 
 def curves(grid: Grid) -> Learners:

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from tests.unit.models.effect.trials import trial
 from whenbuy.core.effect import EXPOSURE, Exposure
 from whenbuy.models.effect.evidence import drawn_in
-from whenbuy.models.effect.gained import DaysGained, Told, learn_days
+from whenbuy.models.effect.gained import DaysGained, Told, _judged, learn_days
 from whenbuy.models.effect.modifiers import Modifiers
 from whenbuy.models.effect.trial import Trial
 
@@ -57,6 +57,33 @@ def test_little_data_are_not_sure_of_nothing():
     assert sure[1] < sure[0] / 5
 
 
+def test_a_doubted_group_is_none_unless_the_evidence_is_strong():
+    kept = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(500, 6))
+        y = x[:, :2] @ [1.0, -1.0] + rng.normal(size=500)
+        groups, all_of_them = [np.arange(k, k + 2) for k in (0, 2, 4)], np.ones(3, bool)
+        free, error = drawn_in(x.T @ x, x.T @ y, groups, np.full(3, 10.0))
+        sure, same = drawn_in(x.T @ x, x.T @ y, groups, np.full(3, 10.0), all_of_them)
+        assert sure[:2] == pytest.approx(free[:2], abs=0.05)
+        kept += int((np.abs(sure[2:]) > 0.01).any())
+        assert (np.diag(same) > 0.8 * np.diag(error)).all(), "what is left out is not sure to be none"
+    assert kept <= 1
+
+
+def test_one_segment_that_is_annoyed_leaves_the_others_alone():
+    p, group = 5, {"mean": np.arange(1), "=segment": np.arange(1, 5)}
+    found, widest, doubted = _judged((p, p, 2 * p), group, 1, 28.0)
+    assert [rows.tolist() for rows in found[:5]] == [[0], [1], [2], [3], [4]]
+    assert [rows.tolist() for rows in found[5:9]] == [[6], [7], [8], [9]], "the mean of what is kept is judged by nothing"
+    assert [len(rows) for rows in found[9:]] == [2, 8]
+    assert widest[:5].tolist() == [28.0] * 5
+    assert widest[5:9].tolist() == [2.0] * 4
+    assert not doubted.any()
+    assert _judged((p, 0, p), {"mean": np.arange(1), "number": np.arange(1, 5)}, 0, 28.0)[2].tolist() == [True, False, True]
+
+
 def moved(n=60_000, seed=0, open_more=0.0):
     """Return a trial of two offers with 3 and 6 days gained, all given back where a = 1; half of the messages are opened.
 
@@ -75,7 +102,7 @@ def moved(n=60_000, seed=0, open_more=0.0):
     half = np.full(n, 0.5)
     blocks = {EXPOSURE: replace(sent, dose=np.where(sent.arm > 0, 0.5, 1.0), usual=half, opened=opened)}
     seen = replace(train, labels={"orders": label}, blocks=blocks)
-    told = Told(orders, usual[:, None] * (DAYS + 1.1), usual)
+    told = Told(orders, usual[:, None] * (DAYS + 1.1), np.stack([usual, usual], axis=1))
     return Trial.of(seen, "orders"), told, a == 1
 
 
@@ -121,16 +148,16 @@ def test_errors_say_how_far_it_strays():
 def test_no_effect_is_drawn_in_to_none():
     seen, told, _ = moved(20_000, seed=5)
     rng = np.random.default_rng(9)
-    first = rng.poisson(told.rate * 7)
-    orders = np.stack([first, first + rng.poisson(told.rate * 21)], axis=1).astype(float)
-    days = learned(seen, replace(told, orders=orders, forecast=told.rate[:, None] * DAYS)).gained(seen.values)
+    first = rng.poisson(told.rate[:, 0] * 7)
+    orders = np.stack([first, first + rng.poisson(told.rate[:, 0] * 21)], axis=1).astype(float)
+    days = learned(seen, replace(told, orders=orders, forecast=told.rate * DAYS)).gained(seen.values)
     assert np.abs(days[:, :, 0]).mean() < 0.5
     assert np.abs(days[:, :, 1]).mean() < 1.5
 
 
 def test_one_stretch_is_enough_and_rows_stand_alone():
     seen, told, _ = moved(4000)
-    one = Told(told.orders[:, :1], told.forecast[:, :1], told.rate)
+    one = Told(told.orders[:, :1], told.forecast[:, :1], told.rate[:, :1])
     model = learn_days(seen, one, Modifiers.of(seen.values, np.ones(3), 2), DAYS[:1])
     assert isinstance(model, DaysGained)
     days, error = model.gained(seen.values), model.error(seen.values)

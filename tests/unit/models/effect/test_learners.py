@@ -12,7 +12,7 @@ from whenbuy.core.effect import EXPOSURE, Exposure
 from whenbuy.core.errors import LeakError, NotEnoughDataError, UsageError
 from whenbuy.core.examples import Labels, Table
 from whenbuy.models.effect.blend import UpliftBlend
-from whenbuy.models.effect.curve import CurveUplift
+from whenbuy.models.effect.curve import CurveUplift, _pace
 from whenbuy.models.effect.dr_learner import DRLearner
 from whenbuy.models.effect.residual import ResidualLearner
 from whenbuy.models.effect.s_learner import SLearner
@@ -148,6 +148,12 @@ def test_the_curve_tells_extra_orders_from_those_pulled_forward():
     some = model.predict(train.take(np.array([4, 2])), in_sample=True)
     assert (some.with_offer[0].mean_count == found.with_offer[0].mean_count[[4, 2]]).all()
     assert (found.low <= found.incremental(28.0)).all()
+
+
+def test_a_day_that_was_gained_is_worth_the_orders_of_the_days_after_it():
+    pace = _pace(np.array([[0.7, 2.1], [0.7, 2.1]]), np.array([1.0, 2.0]), np.array([7.0, 14.0, 28.0]))
+    assert pace == pytest.approx(np.array([[0.1, 0.1, 0.1], [0.1, 0.1 * (1 + 1 / 3), 0.2]]))
+    assert _pace(np.array([[2.8]]), np.array([2.0]), np.array([28.0])) == pytest.approx(np.array([[0.1]]))
 
 
 def test_a_curve_is_kept_in_a_bundle(tmp_path):

@@ -26,6 +26,7 @@ from whenbuy.models.when.boosted_curve import DirectHorizons
 from whenbuy.models.when.buy_till_you_die import BgNbd, ParetoNbd
 from whenbuy.models.when.floors import BaseRate, KaplanMeier, PoissonRate
 from whenbuy.models.when.hazard import PooledLogistic
+from whenbuy.models.when.renewal_curve import RenewalCurve
 from whenbuy.models.when.rhythm import Rhythm
 from whenbuy.models.whether.chance import BaseChanceModel, TreesChanceModel
 from whenbuy.models.which.class_model import ClassTrees, ClassTreesModel
@@ -45,7 +46,7 @@ def _one_of_each(answer, grid):
     if answer == "purchase":
         boosted = DirectHorizons(days, FEW, key_days=grid.shortest)
         rich, lean = (PooledLogistic(days, grid.step_days, rich=rich, max_rows=5_000) for rich in (True, False))
-        strata = (KaplanMeier(days), BaseRate(days), PoissonRate(days))
+        strata = (KaplanMeier(days), BaseRate(days), PoissonRate(days), RenewalCurve(days))
         return (Blend((Prepared(boosted, (Rhythm(),)), boosted, rich, lean, BgNbd(days), BgNbd(days, modified=True), *strata)),)
     if answer == "orders":
         return (Blend((RolledCounts(days), BoostedCount(days, grow=replace(FEW, objective="poisson")), BoostedCount(days, line=False))),)

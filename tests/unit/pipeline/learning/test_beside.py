@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from tests.unit.serve.live_shop import differences, events_after, joined, shop, stands_at
+from tests.unit.serve.live_shop import apply_all, differences, events_after, joined, shop, stands_at
 from whenbuy.core.arrays import DAY
 from whenbuy.features import ActiveDays
 from whenbuy.models.neural.days import NeuralDays
@@ -15,7 +15,7 @@ from whenbuy.pipeline.keeping import bundle
 from whenbuy.pipeline.learning.catalogue import every, types
 from whenbuy.pipeline.learning.grid import Grid
 from whenbuy.pipeline.learning.learn import fit, refit
-from whenbuy.serve.live import LiveState, apply_all
+from whenbuy.serve.live import LiveState
 
 
 def by_days(grid):
