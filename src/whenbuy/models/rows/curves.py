@@ -103,12 +103,11 @@ def renewal(model: RenewalCurveModel, layout: Layout) -> Row | None:
     laws, views, g = model.laws.written(), model.laws.views, len(model.laws.days)
 
     def curve(asked: Asked, counted: bool) -> Told:
-        del counted
         past, told = np.empty((1, 6)), np.empty((1, 2 * g + 1))
         seen = np.clip(asked.values[:, places].astype(np.float64), 0.0, LONGEST)
         read(np.where(places < 0, np.nan, seen), views, past)
         stranger = bool(isnan(past[0, 3]))
-        tell(np.zeros((1, 6)) if stranger else past, *laws, told)
+        tell(np.zeros((1, 6)) if stranger else past, *laws, told, counted)
         survival, count = 1 - told[0, g : 2 * g], told[0, :g].copy()
         steps.freed(survival, count)
         return survival, count, stranger

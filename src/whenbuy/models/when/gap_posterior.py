@@ -216,9 +216,12 @@ def teach(
 @kernel
 def tell(
     pasts: Floats, days: Floats, laws: Floats, shares: Floats, shapes: Floats, reach: Floats, held: Floats,
-    count: Floats, nodes: Floats, told: Floats,
+    count: Floats, nodes: Floats, told: Floats, counted: bool,
 ) -> None:  # fmt: skip
-    """Fill in for each customer expected orders within each of the days ahead, the chance of one, and that she is there (n x 2d + 1)."""
+    """Fill in for each customer expected orders within each of the days ahead, the chance of one, and that she is there (n x 2d + 1).
+
+    Where it need not be ``counted``, the expected orders are 0.
+    """
     size, d = (len(shapes), RATES), len(days)
     grid, stays, gone, left = np.empty((len(shapes), 2)), np.empty(size), np.empty(size), np.empty(LEAVINGS + 1)
     ahead, later = np.log(days), np.empty(d)
@@ -236,7 +239,8 @@ def tell(
                 at, weight = grid[k, 0] + j * grid[k, 1], stays[k, j] / whole
                 now = holds(held[k], reach[k], at + begun)
                 for f in range(d):
-                    told[i, f] += weight * comes(count[k], at + begun, at + ahead[f])
+                    if counted:
+                        told[i, f] += weight * comes(count[k], at + begun, at + ahead[f])
                     told[i, d + f] += weight * (1 - holds(held[k], reach[k], at + later[f]) / now)
         told[i, 2 * d] = left[LEAVINGS] / whole
         _leave(told[i], days, laws, pasts[i, 2] + silence)

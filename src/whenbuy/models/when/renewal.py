@@ -113,7 +113,7 @@ class FittedRenewal:
         """Return expected orders, chances and presence (n x 2d + 1) of pasts (see ``gap_posterior.weigh``); NaN where one is unknown."""
         told, known = np.full((len(pasts), 2 * len(self.days) + 1), np.nan), np.isfinite(pasts[:, 3])
         found = np.empty((int(known.sum()), told.shape[1]))
-        tell(pasts[known], *self.written(), found)
+        tell(pasts[known], *self.written(), found, True)
         told[known] = found
         return told
 
