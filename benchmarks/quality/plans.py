@@ -31,7 +31,9 @@ from whenbuy.pipeline.deciding.effects import fit_effects
 
 AREA = "decide"
 USERS = int(os.environ.get("WHENBUY_PLAN_USERS", "96000"))
+FIRST = int(os.environ.get("WHENBUY_PLAN_FIRST", "3"))
 SEEDS = int(os.environ.get("WHENBUY_PLAN_SEEDS", "20"))
+"""So many shops from this seed on: on 0 to 2 things were tried."""
 MIDDLE, FEW = 24_000, 6000
 SHARE = "share of the oracle's"
 BY_LOT = Row(area=AREA, name="sim_plan_profit", unit=SHARE, better="higher", target=0.95)
@@ -118,7 +120,7 @@ def _likeliest(truth: object, chance: np.ndarray, budget: float) -> float:
 
 def rows() -> Iterator[Row]:
     for row, name, users in _ROWS:
-        found = [earned(name, seed, users) for seed in range(SEEDS)]
+        found = [earned(name, seed, users) for seed in range(FIRST, FIRST + SEEDS)]
         yield row.got(_share(found), note=_note(found, users))
         if row is BY_LOT:
             yield REGRET.got(1 - sum(one.ours for one in found) / sum(one.best_day for one in found))

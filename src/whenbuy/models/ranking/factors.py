@@ -96,6 +96,7 @@ class Factors:
 
         try:
             from implicit.cpu import als, bpr
+            from threadpoolctl import threadpool_limits
         except ImportError as error:
             raise DependencyError(
                 "The library implicit is not installed.", "It learns the factors.", "Run `pip install implicit`."
@@ -112,11 +113,12 @@ class Factors:
             "iterations": self.rounds,
         }
         learner: Any
-        if self.method == "als":
-            learner = als.AlternatingLeastSquares(alpha=self.confidence, use_cg=True, **chance)
-        else:
-            learner = bpr.BayesianPersonalizedRanking(**(chance | {"iterations": 8 * self.rounds}))
-        learner.fit(matrix, show_progress=False)
+        with threadpool_limits(1, "blas"):  # the library warns of more: its products are small
+            if self.method == "als":
+                learner = als.AlternatingLeastSquares(alpha=self.confidence, use_cg=True, **chance)
+            else:
+                learner = bpr.BayesianPersonalizedRanking(**(chance | {"iterations": 8 * self.rounds}))
+            learner.fit(matrix, show_progress=False)
         return np.ascontiguousarray(learner.item_factors[:, : self.width], np.float32)
 
 
