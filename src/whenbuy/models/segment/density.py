@@ -38,7 +38,7 @@ class Density:
     def learn(self, table: Table, size: int, seed: int) -> Crowds:
         """Return the crowds of at least so many thousandths of the rows; one where there is none."""
         from sklearn.cluster import HDBSCAN
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         if len(table) > self.most:
             table = table.take(np.sort(np.random.default_rng(seed).choice(len(table), self.most, replace=False)))

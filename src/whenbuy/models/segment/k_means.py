@@ -40,7 +40,7 @@ class KMeans:
     def learn(self, table: Table, size: int, seed: int) -> Centres:
         """Return so many centres, fewer where fewer rows differ."""
         from sklearn.cluster import KMeans as Lloyd
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         scale = SegmentScale.learn(table, self.features)
         points = scale.coordinates(table)

@@ -45,7 +45,7 @@ class Mixture:
         """Return so many normal distributions, fewer where fewer rows differ."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         scale = SegmentScale.learn(table, self.features)
         points = scale.coordinates(table)
