@@ -79,6 +79,16 @@ def latest(train: Examples) -> Examples:
     return train.take(np.sort(order[np.append(code[1:] != code[:-1], True)])) if len(train) else train
 
 
+def require_returns(customers: int, bought: int, returned: int, model: str) -> None:
+    """Raise NotEnoughDataError where fewer than two customers bought, or nobody came back: no law of gaps can be learned."""
+    if bought < 2 or not returned:
+        raise NotEnoughDataError(
+            f"Of {customers} customers {bought} bought and {returned} came back: too few to fit {model}.",
+            "It needs two customers with an order and at least one repeat order.",
+            "Fit on a longer history, or forecast with the base rate.",
+        )
+
+
 def together(rows: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Return the distinct rows (k x c) and the weight that each carries (k): customers with equal histories are counted, not repeated."""
     kinds, which = np.unique(rows, axis=0, return_inverse=True)

@@ -13,11 +13,10 @@ from typing import Final
 import numpy as np
 
 from whenbuy.core.arrays import Bools, Floats
-from whenbuy.core.errors import NotEnoughDataError
 from whenbuy.core.examples import Examples, Table
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.learner import refuse_leak
-from whenbuy.models.fitting.maximum_likelihood import latest, together
+from whenbuy.models.fitting.maximum_likelihood import latest, require_returns, together
 from whenbuy.models.when import bgnbd, pareto
 
 _ROWS: Final = 8192
@@ -242,13 +241,7 @@ def _learn_from(train: Examples, model: str, covariates: tuple[str, ...]) -> tup
     """Return the distinct histories and raw covariates (k x 3 + c) of all buyers, their weights (k) and the latest cutoff."""
     last = latest(train)
     buyers = Buyers.of(last.table)
-    bought, returned = int(buyers.bought.sum()), int((buyers.repeats > 0).sum())
-    if bought < 2 or not returned:
-        raise NotEnoughDataError(
-            f"Of {len(last)} customers {bought} bought and {returned} came back: too few to fit {model}.",
-            "It needs two customers with an order and at least one repeat order.",
-            "Fit on a longer history, or forecast with the base rate.",
-        )
+    require_returns(len(last), int(buyers.bought.sum()), int((buyers.repeats > 0).sum()), model)
     rows = np.hstack([buyers.rows(), _logged(last.table, covariates)])[buyers.bought]
     weight = np.ones(len(last)) if last.weight is None else last.weight
     kinds, count = together(rows, weight[buyers.bought])

@@ -7,15 +7,16 @@ from typing import Final
 
 import numpy as np
 
-from whenbuy.core.errors import NotEnoughDataError, UsageError
 from whenbuy.core.examples import Examples
 from whenbuy.core.forecast import TimeToEvent
 from whenbuy.core.learner import refuse_leak
-from whenbuy.models.fitting.maximum_likelihood import latest
+from whenbuy.models.fitting.maximum_likelihood import latest, require_returns
 from whenbuy.models.when.renewal import FittedRenewal, Renewal
 
 _NEWCOMER: Final = np.zeros((1, 6))
 """Somebody at the moment of her first order."""
+_MOST: Final = 10_000
+"""The laws are learned from so many customers, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,9 @@ class RenewalCurve:
     ----------
     grid_days
         The days at which the curves are given, rising.
-    most
-        The laws are learned from so many customers, at most.
     """
 
     grid_days: tuple[float, ...]
-    most: int = 10_000
-
-    def __post_init__(self) -> None:
-        if self.most < 2:
-            raise UsageError(f"Laws were to be learned from {self.most} customers.", "Two are needed.", "Leave most at its default.")
 
     @property
     def name(self) -> str:
@@ -56,14 +50,8 @@ class RenewalCurve:
         last = latest(train)
         repeats = last.table.column("frequency")
         bought = np.isfinite(repeats) & np.isfinite(last.table.column("recency_days"))
-        returned = int((repeats[bought] > 0).sum())
-        if bought.sum() < 2 or not returned:
-            raise NotEnoughDataError(
-                f"Of {len(last)} customers {int(bought.sum())} bought and {returned} came back: too few to fit {self.name}.",
-                "It needs two customers with an order and at least one repeat order.",
-                "Fit on a longer history, or forecast with the base rate.",
-            )
-        laws = Renewal(self.grid_days, most=self.most).fit(last.table)
+        require_returns(len(last), int(bought.sum()), int((repeats[bought] > 0).sum()), self.name)
+        laws = Renewal(self.grid_days, most=_MOST).fit(last.table)
         return RenewalCurveModel(laws, int(last.keys.cutoff.max()))
 
 
